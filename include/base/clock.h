@@ -1,12 +1,13 @@
 /*
  * clock.h - the one clock of all protocol time, and the rate it may run at.
  *
- * Pure: it never reads the machine's clock; the caller brings the real time and gets the protocol time. At rate 1 both
- * are the same. A demonstration or a test runs at a higher rate: protocol time then passes `rate` times faster, from
- * the common instant `epoch_ms` on at which both agree. Programs that share rate and epoch share the time.
+ * Pure: it never reads the machine's clock; the caller brings the real time and gets the protocol
+ * time. At rate 1 both are the same. A demonstration or a test runs at a higher rate: protocol time
+ * then passes `rate` times faster, from the common instant `epoch_ms` on at which both agree.
+ * Programs that share rate and epoch share the time.
  *
- * All times are milliseconds since the Unix epoch, all spans milliseconds, unless a name says otherwise. Leases, call
- * deadlines and keep-alives use real time, never this clock.
+ * All times are milliseconds since the Unix epoch, all spans milliseconds, unless a name says
+ * otherwise. Leases, call deadlines and keep-alives use real time, never this clock.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -26,7 +27,8 @@ struct clock clock_real(void);
 /* The protocol time at the real time `real_us` (microseconds since the Unix epoch). */
 int64_t clock_at(const struct clock *clock, int64_t real_us);
 
-/* How long to wait in real milliseconds for `span_ms` of protocol time to pass; rounded up, 0 for none or less. */
+/* How long to wait in real milliseconds for `span_ms` of protocol time to pass; rounded up, 0 for
+ * none or less. */
 uint64_t clock_wait_ms(const struct clock *clock, int64_t span_ms);
 
 #endif

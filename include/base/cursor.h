@@ -1,9 +1,9 @@
 /*
  * cursor.h - reading and writing little-endian fields within bounds.
  *
- * Pure. A cursor walks over the caller's bytes and remembers the first error: after it, reads give zero and writes do
- * nothing, so that a codec runs straight through and asks once at its end. Multi-octet fields are little endian, as in
- * every LoRaWAN application layer package.
+ * Pure. A cursor walks over the caller's bytes and remembers the first error: after it, reads give
+ * zero and writes do nothing, so that a codec runs straight through and asks once at its end.
+ * Multi-octet fields are little endian, as in every LoRaWAN application layer package.
  */
 #ifndef BASE_CURSOR_H
 #define BASE_CURSOR_H

@@ -1,8 +1,9 @@
 /*
  * err.h - the error codes of every module, and their texts.
  *
- * Pure. A function that can fail returns `enum err`; ERR_OK is 0. Which codes a function returns, and why, stands
- * at its declaration. Codes say what kind of thing went wrong; the impure modules add the context in words.
+ * Pure. A function that can fail returns `enum err`; ERR_OK is 0. Which codes a function returns,
+ * and why, stands at its declaration. Codes say what kind of thing went wrong; the impure modules
+ * add the context in words.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

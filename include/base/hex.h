@@ -1,8 +1,9 @@
 /*
  * hex.h - identifiers and octets as text.
  *
- * Pure. Hexadecimal digits are written in lower case and read in either case. EUIs and addresses are numbers here and
- * are written most significant octet first, as people and ChirpStack write them.
+ * Pure. Hexadecimal digits are written in lower case and read in either case. EUIs and addresses
+ * are numbers here and are written most significant octet first, as people and ChirpStack write
+ * them.
  */
 #ifndef BASE_HEX_H
 #define BASE_HEX_H
@@ -12,20 +13,22 @@
 
 #include "base/err.h"
 
-#define EUI64_TEXT_SIZE   17 /* 16 digits and the end */
-#define DEV_ADDR_TEXT_SIZE 9 /* 8 digits and the end */
-#define UUID_SIZE         16
-#define UUID_TEXT_SIZE    37 /* 36 characters and the end */
+#define EUI64_TEXT_SIZE    17 /* 16 digits and the end */
+#define DEV_ADDR_TEXT_SIZE 9  /* 8 digits and the end */
+#define UUID_SIZE          16
+#define UUID_TEXT_SIZE     37 /* 36 characters and the end */
 
 struct uuid {
     uint8_t octets[UUID_SIZE];
 };
 
-/* Writes 2 × `size` digits and a terminating zero to `text`, which holds 2 × `size` + 1 characters. */
+/* Writes 2 × `size` digits and a terminating zero to `text`, which holds 2 × `size` + 1 characters.
+ */
 void hex_encode(const void *octets, size_t size, char *text);
 
 /*
- * Reads exactly 2 × `size` digits from `text` (`text_size` characters) to `ret_octets`; on error touches nothing.
+ * Reads exactly 2 × `size` digits from `text` (`text_size` characters) to `ret_octets`; on error
+ * touches nothing.
  *
  * ERR_FORMAT  a character is no hexadecimal digit, or `text_size` is not 2 × `size`
  */

@@ -53,7 +53,7 @@ struct mc_class_c_session_req {
     uint8_t mc_group_id;   /* 0..3 */
     uint32_t session_time; /* GPS seconds mod 2^32 */
     uint8_t time_out;      /* 0..15: the session lasts at most 2^time_out seconds */
-    uint32_t frequency_hz; /* a multiple of 100 (of 200 from 2.4 GHz on), below 1.67 GHz or in the 2.4 GHz band */
+    uint32_t frequency_hz; /* 100 MHz up to below 1.67 GHz, a multiple of 100; or 2.4 to 2.5 GHz, a multiple of 200 */
     uint8_t data_rate;     /* 0..15 */
 };
 
@@ -140,7 +140,8 @@ struct multicast_setup_ans {
 /*
  * Takes the next answer off `r` (an uplink payload of FPort 200); on error `*ret_ans` is untouched.
  * A session answer with StartMissed as the only error bit may carry three more octets on some servers' view: they are
- * taken as TimeToStart only if exactly three octets are left (has_time_to_start stays false).
+ * taken as TimeToStart only if exactly three octets are left and they are not PackageVersionAns (has_time_to_start stays
+ * false).
  *
  * ERR_MISSING  nothing is left
  * ERR_SHORT    the command is truncated

@@ -1,0 +1,109 @@
+/*
+ * params.h - what is fixed about a deployment before its first frame, and the times that follow
+ * from it.
+ *
+ * Pure. The daemon fills `struct deployment_params` from the operator's wish, the network server's
+ * facts and its configuration, has it checked here, stores it, and never changes it while the
+ * deployment runs.
+ */
+#ifndef DEPLOYMENT_PARAMS_H
+#define DEPLOYMENT_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "lorawan/region.h"
+
+#define DEPLOYMENT_GATEWAYS_MAX 16
+#define DEPLOYMENT_ATTEMPTS_MAX 100
+#define DEPLOYMENT_DEVICES_MAX  100000
+#define DEPLOYMENT_PROBE_FRAMES 8 /* coded rows of one probe, see status.h */
+#define DEPLOYMENT_PROBE_ROUNDS 6 /* probes of one transmission at most */
+#define DEPLOYMENT_SESSION_GUARD_MS                                                                \
+    8000 /* first frame after SessionTime: clock error and the opening */
+#define DEPLOYMENT_QUIET_MS                                                                        \
+    60000 /* no unicast command goes out later than this before SessionTime */
+#define DEPLOYMENT_SETUP_END_MS 90000 /* the set-up ends this long before SessionTime */
+#define DEPLOYMENT_WINDOW_MS    60000 /* fragments queued ahead at the network server at most */
+
+struct deployment_params {
+    uint32_t device_count; /* 1 .. DEPLOYMENT_DEVICES_MAX */
+
+    /* the block of TS004 */
+    uint16_t fragment_count; /* M */
+    uint8_t fragment_size;   /* octets */
+    uint8_t padding_size;    /* octets */
+    uint16_t coded_count;    /* redundant fragments of the first pass */
+    uint8_t frag_index;      /* 0..3 */
+    uint8_t block_ack_delay; /* 0..7 */
+    uint8_t descriptor[4];
+
+    /* the multicast group of TS005 */
+    uint8_t mc_group_id; /* 0..3 */
+    uint32_t mc_addr;
+    enum region region;
+    uint8_t data_rate;
+    uint32_t frequency_hz;
+    uint8_t time_out; /* the class C session lasts 2^time_out s; 0..15 */
+
+    /* FPorts of the packages; all devices of a deployment share them */
+    uint8_t port_multicast_setup;
+    uint8_t port_fragmentation;
+    uint8_t port_clock_sync;
+
+    /* pacing */
+    uint32_t frame_airtime_ms;      /* of one fragment */
+    uint32_t margin_ms;             /* multicast_class_c_margin of the network server */
+    uint32_t scheduler_interval_ms; /* its scheduler interval */
+    uint32_t min_gap_ms;            /* the operator's minimum between two frames */
+    double duty_cycle;              /* share of time on air allowed, 0 < d <= 1 */
+    uint8_t gateways_max;  /* gateways on the group at most, 1 .. DEPLOYMENT_GATEWAYS_MAX */
+    uint8_t gateway_count; /* given by the operator; 0: chosen from the devices' uplinks */
+    uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
+
+    /* effort */
+    uint8_t
+        attempts_max; /* transmissions of one command to one device, 1 .. DEPLOYMENT_ATTEMPTS_MAX */
+    uint8_t quorum_percent; /* 1..100: with this share ready the set-up ends at its deadline */
+    int64_t setup_limit_ms; /* the set-up never lasts longer */
+    bool combine_setup;     /* McGroupSetupReq and McClassCSessionReq share a downlink */
+    int8_t leap_s;          /* GPS minus UTC */
+};
+
+/*
+ * Checks every range; `*ret_field` (static text) names the first wrong one.
+ *
+ * ERR_RANGE  a field is out of its range
+ * ERR_LIMIT  the frames do not fit into the session, or M + coded fragments exceed 16383
+ */
+MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
+                                            const char **ret_field);
+
+/* The time between the starts of two frames with `gateway_count` (>= 1) gateways: what the network
+ * server's spacing, the duty cycle and the operator ask for. */
+uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_count);
+
+/* Whether the gap is longer than the network server's own spacing, so that one frame at a time must
+ * be queued. */
+bool deployment_is_one_at_a_time(const struct deployment_params *p, unsigned gateway_count);
+
+/*
+ * The smallest TimeOut whose session holds all frames, probes and status requests with
+ * `gateway_count` gateways.
+ *
+ * ERR_LIMIT  2^15 s are too short
+ */
+MUST_CHECK enum err deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
+                                        uint8_t *ret_time_out);
+
+/* The smallest BlockAckDelay that spreads the answers of `device_count` devices, each
+ * `answer_airtime_ms` on air, so that they take at most half of the air; 7 at most. */
+uint8_t deployment_block_ack_delay(uint32_t device_count, uint32_t answer_airtime_ms);
+
+/* How long a device may take to answer a status request: the random delay and what its stack adds.
+ */
+int64_t deployment_status_wait_ms(const struct deployment_params *p);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * status.h - what a FragSessionStatusAns of a real device proves.
+ *
+ * Pure. The stacks disagree about both numbers of the answer (TS004 section 3.2; docs/deployment.md
+ * has the table): LoRaMac-node never lowers its count of lost fragments, LBM says "one missing"
+ * after a lossless end, Zephyr may say "none missing" before its block can be solved. What all have
+ * in common: a device that is complete drops every further fragment, so that its count stays where
+ * it is. After an answer that proves nothing, a few more coded fragments are sent (a probe) and the
+ * device is asked again.
+ */
+#ifndef DEPLOYMENT_STATUS_H
+#define DEPLOYMENT_STATUS_H
+
+#include <stdbool.h>
+
+#include "lorawan/fragmentation.h"
+
+enum status_verdict {
+    STATUS_COMPLETE,   /* positive evidence that the block is there */
+    STATUS_INCOMPLETE, /* fragments are missing */
+    STATUS_AMBIGUOUS,  /* complete or not: a probe tells */
+    STATUS_NO_MEMORY,  /* more losses than the decoder holds: lost on this device */
+};
+
+/*
+ * Reads `ans` of a device in a session of `fragment_count` (M) uncoded fragments. `is_frozen`: the
+ * device gave the same NbFragReceived before, at least DEPLOYMENT_PROBE_FRAMES coded fragments were
+ * sent since, and it hears the group.
+ */
+enum status_verdict status_read(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                                bool is_frozen);
+
+#endif

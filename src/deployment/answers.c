@@ -1,0 +1,258 @@
+/* answers.c - what devices say on the ports of the packages. Bytes from the air: nothing is taken
+ * for granted. */
+#include <assert.h>
+
+#include "deployment/status.h"
+#include "impl.h"
+#include "lorawan/clock_sync.h"
+#include "lorawan/multicast_setup.h"
+
+/*
+ * LoRaMac-node and LBM compute TimeToStart when they parse the request, so that the wait of the
+ * answer's uplink makes it look late: more tolerance on that side.
+ */
+#define TIME_TO_START_EARLY_MS 5000
+#define TIME_TO_START_LATE_MS  10000
+
+#define RESYNCS_MAX 3
+
+/* The AppTimeAns goes into the device's queue first. */
+#define AFTER_APP_TIME_REQ_MS 2000
+
+/* LoRaMac-node refuses a group while its transmitter is busy. */
+#define GROUP_RETRY_MS 5000
+
+static void clock_is_wrong(struct deployment *d, struct device *dev, int64_t error_s)
+{
+    note(d, index_of(d, dev), NOTE_CLOCK_WRONG, error_s, 0);
+    if (dev->stage == DEVICE_RECEIVING) {
+        return; /* a late answer: the session is on, its status will tell */
+    }
+    if (dev->resync_count >= RESYNCS_MAX) {
+        device_fail(d, dev, REASON_CLOCK_DRIFT, 0);
+        return;
+    }
+    dev->resync_count++;
+    device_set_flag(d, dev, DEVICE_SESSION_SENT, false);
+    device_begin_stage(d, dev, DEVICE_CLOCK, d->now_ms);
+}
+
+/* Whether a session answer can be about the current SessionTime. */
+static bool is_session_asked(const struct device *dev)
+{
+    bool is_under_way =
+        (dev->command == COMMAND_SESSION || dev->command == COMMAND_GROUP_SESSION) &&
+        (dev->call == CALL_OPEN || dev->call == CALL_QUEUED);
+
+    return (dev->flags & DEVICE_SESSION_SENT) != 0 || is_under_way;
+}
+
+static void on_session_ans(struct deployment *d, struct device *dev,
+                           const struct mc_session_ans *ans, int64_t received_ms)
+{
+    if (ans->mc_group_id != d->params.mc_group_id || !is_session_asked(dev) ||
+        (dev->flags & (DEVICE_HAS_GROUP | DEVICE_HAS_SESSION)) != DEVICE_HAS_GROUP) {
+        return;
+    }
+    /* Of a group that the device has, "undefined" means a start in the past (LoRaMac-node). */
+    if (ans->start_missed || ans->mc_group_undefined) {
+        clock_is_wrong(d, dev, 0);
+        return;
+    }
+    if (ans->freq_error || ans->dr_error) {
+        note(d, index_of(d, dev), NOTE_REFUSED, COMMAND_SESSION, ans->status);
+        device_fail(d, dev, REASON_SESSION_REFUSED, ans->status);
+        return;
+    }
+    if (!ans->has_time_to_start) {
+        return;
+    }
+    int64_t error_ms =
+        received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
+    if (ans->time_to_start_s == MC_TIME_TO_START_UNKNOWN || error_ms < -TIME_TO_START_EARLY_MS ||
+        error_ms > TIME_TO_START_LATE_MS) {
+        clock_is_wrong(d, dev, error_ms / 1000);
+        return;
+    }
+    device_set_flag(d, dev, DEVICE_SESSION_SENT, true);
+    device_set_flag(d, dev, DEVICE_HAS_SESSION, true);
+}
+
+static void on_group_setup_ans(struct deployment *d, struct device *dev,
+                               const struct mc_group_setup_ans *ans)
+{
+    if (ans->mc_group_id != d->params.mc_group_id) {
+        return;
+    }
+    if (!ans->id_error) {
+        device_set_flag(d, dev, DEVICE_HAS_GROUP, true);
+        return;
+    }
+    if (dev->stage != DEVICE_GROUP) {
+        return;
+    }
+    uint8_t status = (uint8_t)(ans->mc_group_id | 1u << 2);
+    note(d, index_of(d, dev), NOTE_REFUSED, COMMAND_GROUP, status);
+    if (dev->sent_count >= d->params.attempts_max) {
+        device_fail(d, dev, REASON_GROUP_REFUSED, status);
+    } else if (dev->call == CALL_SENT) {
+        device_set_deadline(d, dev, d->now_ms + GROUP_RETRY_MS);
+    }
+}
+
+static void on_multicast_setup(struct deployment *d, struct device *dev, struct reader *r,
+                               int64_t received_ms)
+{
+    struct multicast_setup_ans ans;
+    enum err err;
+
+    while ((err = multicast_setup_ans_decode(r, &ans)) == ERR_OK) {
+        if (device_stage_is_terminal(dev->stage)) {
+            return;
+        }
+        switch (ans.kind) {
+        case MULTICAST_SETUP_GROUP_SETUP_ANS:
+            on_group_setup_ans(d, dev, &ans.u.group_setup);
+            break;
+        case MULTICAST_SETUP_CLASS_C_SESSION_ANS:
+            on_session_ans(d, dev, &ans.u.session, received_ms);
+            break;
+        case MULTICAST_SETUP_VERSION_ANS:
+        case MULTICAST_SETUP_GROUP_STATUS_ANS:
+        case MULTICAST_SETUP_GROUP_DELETE_ANS:
+        case MULTICAST_SETUP_CLASS_B_SESSION_ANS:
+            break; /* not asked */
+        }
+    }
+    if (err != ERR_MISSING) {
+        note(d, index_of(d, dev), NOTE_BAD_ANSWER, d->params.port_multicast_setup, err);
+    }
+}
+
+static void on_version_ans(struct deployment *d, struct device *dev,
+                           const struct package_version_ans *ans)
+{
+    if (ans->identifier != PACKAGE_FRAGMENTATION || dev->stage != DEVICE_VERSION) {
+        return;
+    }
+    if (ans->version == 1) {
+        device_set_flag(d, dev, DEVICE_HAS_VERSION, true);
+    } else {
+        device_fail(d, dev, REASON_VERSION_UNSUPPORTED, ans->version);
+    }
+}
+
+static void on_frag_setup_ans(struct deployment *d, struct device *dev,
+                              const struct frag_session_setup_ans *ans)
+{
+    if (ans->frag_index != d->params.frag_index) {
+        return; /* stale: of another session */
+    }
+    if (!ans->wrong_descriptor && !ans->frag_index_unsupported && !ans->not_enough_memory &&
+        !ans->encoding_unsupported) {
+        if ((dev->flags & DEVICE_HAS_GROUP) != 0) { /* never before ours was asked for */
+            device_set_flag(d, dev, DEVICE_HAS_FRAGMENTATION, true);
+        }
+    } else if (dev->stage == DEVICE_FRAGMENTATION) {
+        note(d, index_of(d, dev), NOTE_REFUSED, COMMAND_FRAGMENTATION, ans->status);
+        device_fail(d, dev, REASON_FRAGMENTATION_REFUSED, ans->status);
+    }
+}
+
+static void on_fragmentation(struct deployment *d, struct device *dev, struct reader *r)
+{
+    struct fragmentation_ans ans;
+    enum err err;
+
+    while ((err = fragmentation_ans_decode_v1(r, &ans)) == ERR_OK) {
+        if (device_stage_is_terminal(dev->stage)) {
+            return;
+        }
+        switch (ans.kind) {
+        case FRAGMENTATION_VERSION_ANS:
+            on_version_ans(d, dev, &ans.u.version);
+            break;
+        case FRAGMENTATION_SESSION_SETUP_ANS:
+            on_frag_setup_ans(d, dev, &ans.u.session_setup);
+            break;
+        case FRAGMENTATION_SESSION_STATUS_ANS:
+            status_on_answer(d, dev, &ans.u.session_status);
+            break;
+        case FRAGMENTATION_SESSION_DELETE_ANS:
+            break;
+        }
+    }
+    if (err != ERR_MISSING) {
+        note(d, index_of(d, dev), NOTE_BAD_ANSWER, d->params.port_fragmentation, err);
+    }
+}
+
+static void on_clock_sync(struct deployment *d, struct device *dev, struct reader *r)
+{
+    struct clock_sync_uplink uplink;
+    enum err err;
+
+    while ((err = clock_sync_uplink_decode(r, &uplink)) == ERR_OK) {
+        if (uplink.kind == CLOCK_SYNC_APP_TIME_REQ && dev->stage == DEVICE_CLOCK) {
+            device_begin_stage(d, dev, DEVICE_SESSION, d->now_ms + AFTER_APP_TIME_REQ_MS);
+        }
+    }
+    if (err != ERR_MISSING) {
+        note(d, index_of(d, dev), NOTE_BAD_ANSWER, d->params.port_clock_sync, err);
+    }
+}
+
+static bool is_set_up_stage(const struct device *dev)
+{
+    return dev->stage == DEVICE_VERSION || dev->stage == DEVICE_GROUP ||
+           dev->stage == DEVICE_FRAGMENTATION || dev->stage == DEVICE_SESSION;
+}
+
+/* An answer may have given more than its stage asked for, or come before its stage. */
+static void advance(struct deployment *d, struct device *dev)
+{
+    static const struct {
+        enum device_stage stage;
+        unsigned flag;
+    } done[] = {
+        {DEVICE_VERSION, DEVICE_HAS_VERSION},
+        {DEVICE_GROUP, DEVICE_HAS_GROUP},
+        {DEVICE_FRAGMENTATION, DEVICE_HAS_FRAGMENTATION},
+        {DEVICE_SESSION, DEVICE_HAS_SESSION},
+    };
+
+    for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+        if (dev->stage == done[i].stage && (dev->flags & done[i].flag) != 0) {
+            device_begin_set_up(d, dev);
+            return;
+        }
+    }
+}
+
+void device_on_uplink(struct deployment *d, struct device *dev,
+                      const struct deployment_event *event)
+{
+    const struct deployment_params *p = &d->params;
+    struct reader r;
+
+    if (device_stage_is_terminal(dev->stage)) {
+        return;
+    }
+    dev->last_uplink_ms = d->now_ms;
+    device_touch(d, dev);
+    gateways_learn(d, dev, event->u.uplink.gateways, event->u.uplink.gateway_count);
+    reader_init(&r, event->u.uplink.data, event->u.uplink.data_size);
+    if (event->u.uplink.data_size == 0) {
+        return;
+    }
+    if (event->u.uplink.f_port == p->port_multicast_setup) {
+        on_multicast_setup(d, dev, &r, event->u.uplink.received_ms);
+    } else if (event->u.uplink.f_port == p->port_fragmentation) {
+        on_fragmentation(d, dev, &r);
+    } else if (event->u.uplink.f_port == p->port_clock_sync) {
+        on_clock_sync(d, dev, &r);
+    }
+    if (is_set_up_stage(dev)) {
+        advance(d, dev);
+    }
+}

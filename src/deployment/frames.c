@@ -1,0 +1,116 @@
+/* frames.c - pacing of the multicast frames: one Enqueue under way, never faster than the gap. */
+#include "impl.h"
+
+/* The last frame leaves this long before the devices close their session. */
+#define SESSION_END_MARGIN_MS 5000
+
+/* The device takes the counter for 16 bits wide (command.c). */
+#define F_CNT_LAST 65534
+
+/* See docs/deployment.md, "Expiry": what may delay a frame at the network server, and a re-sending.
+ */
+#define EXPIRY_EXTRA_MS 4000
+
+#define RETRY_FIRST_MS 2000
+#define RETRY_LAST_MS  60000
+
+int64_t session_end_ms(const struct deployment *d)
+{
+    return d->transmission.session_time_ms + (INT64_C(1000) << d->params.time_out);
+}
+
+static int64_t next_emission_ms(const struct deployment *d)
+{
+    int64_t next_ms = d->transmission.next_emission_ms;
+
+    return next_ms > d->now_ms ? next_ms : d->now_ms;
+}
+
+bool session_has_room(const struct deployment *d, unsigned count)
+{
+    int64_t gap_ms = deployment_gap_ms(&d->params, deployment_gateway_count(d));
+
+    return d->transmission.f_cnt + count <= F_CNT_LAST &&
+           next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
+}
+
+void frame_send(struct deployment *d, enum frame_kind kind)
+{
+    struct transmission *t = &d->transmission;
+    unsigned gateways = deployment_gateway_count(d);
+    int64_t emission_ms = next_emission_ms(d);
+    /* A deeper queue than one would be emptied at the server's own, faster pace. */
+    int64_t window_ms =
+        deployment_is_one_at_a_time(&d->params, gateways) ? 0 : DEPLOYMENT_WINDOW_MS;
+
+    if (t->frame_call != FRAME_CALL_NONE) {
+        return;
+    }
+    if (emission_ms - d->now_ms > window_ms) {
+        transmission_set_deadline(d, emission_ms - window_ms);
+        return;
+    }
+    struct deployment_action *action = act(d, DEPLOYMENT_ACTION_FRAME);
+
+    action->frame_kind = kind;
+    action->number = kind == FRAME_FRAGMENT ? t->next_number : 0;
+    action->f_cnt = t->f_cnt;
+    action->expires_ms = emission_ms + gateways * (int64_t)d->params.margin_ms +
+                         INT64_C(2) * d->params.scheduler_interval_ms + EXPIRY_EXTRA_MS;
+    t->frame_call = FRAME_CALL_OPEN;
+    t->frame_kind = kind;
+    t->frame_emission_ms = emission_ms;
+    transmission_set_deadline(d, DEPLOYMENT_NEVER);
+}
+
+void frame_book(struct deployment *d, uint32_t f_cnt)
+{
+    struct transmission *t = &d->transmission;
+
+    if (f_cnt != t->f_cnt) {
+        note(d, NOTE_NO_DEVICE, NOTE_COUNTER_JUMP, f_cnt, t->f_cnt);
+    }
+    t->f_cnt = f_cnt + 1;
+    t->frame_count++;
+    t->frame_call = FRAME_CALL_NONE;
+    t->failure_count = 0;
+    t->next_emission_ms =
+        t->frame_emission_ms + deployment_gap_ms(&d->params, deployment_gateway_count(d));
+    if (t->frame_kind == FRAME_FRAGMENT) {
+        t->next_number++;
+    }
+    d->is_transmission_changed = true;
+}
+
+static int64_t backoff_ms(struct transmission *t)
+{
+    int64_t wait_ms = RETRY_FIRST_MS;
+
+    for (unsigned i = 0; i < t->failure_count && wait_ms < RETRY_LAST_MS; i++) {
+        wait_ms *= 2;
+    }
+    if (t->failure_count < UINT8_MAX) {
+        t->failure_count++;
+    }
+    return wait_ms;
+}
+
+void frame_retry(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    int64_t again_ms = d->now_ms + backoff_ms(t);
+
+    t->frame_call = FRAME_CALL_NONE;
+    if (t->next_emission_ms < again_ms) {
+        t->next_emission_ms = again_ms;
+    }
+    transmission_set_deadline(d, again_ms);
+}
+
+void frame_check(struct deployment *d)
+{
+    d->transmission.frame_call = FRAME_CALL_UNKNOWN;
+    d->is_group_call_open = true;
+    act(d, DEPLOYMENT_ACTION_READ_COUNTER);
+    transmission_set_deadline(d, DEPLOYMENT_NEVER);
+}

@@ -1,0 +1,97 @@
+/*
+ * impl.h - what the files of this folder share. Not for others.
+ */
+#ifndef DEPLOYMENT_IMPL_H
+#define DEPLOYMENT_IMPL_H
+
+#include "deployment/deployment.h"
+#include "lorawan/fragmentation.h"
+
+struct deployment {
+    struct deployment_params params;
+    struct transmission transmission;
+    bool is_transmission_changed;
+    uint32_t stage_count[DEVICE_STAGE_COUNT];
+    uint32_t answered_count; /* RECEIVING devices with DEVICE_ANSWERED */
+    uint32_t heap_size;      /* devices with a deadline */
+    uint32_t dirty_count;
+    uint32_t note_first, note_count, note_capacity; /* a ring */
+    struct device *devices;
+    uint32_t *heap;  /* device indices, earliest deadline first */
+    uint32_t *dirty; /* indices of changed devices */
+    uint8_t *is_dirty;
+    struct deployment_note *notes;
+    bool is_group_call_open; /* creating, adding gateways, reading or deleting is under way */
+    /* during a step */
+    int64_t now_ms;
+    struct deployment_actions *actions;
+};
+
+/* deployment.c */
+void note(struct deployment *d, uint32_t device_index, enum note_kind kind, int64_t value,
+          uint32_t detail);
+struct deployment_action *act(struct deployment *d, enum deployment_action_kind kind);
+bool has_room(const struct deployment *d); /* for the actions of one more device */
+uint32_t index_of(const struct deployment *d, const struct device *dev);
+void device_touch(struct deployment *d, struct device *dev);
+void device_set_deadline(struct deployment *d, struct device *dev, int64_t deadline_ms);
+void device_set_flag(struct deployment *d, struct device *dev, unsigned flag, bool on);
+void device_set_stage(struct deployment *d, struct device *dev, enum device_stage stage);
+
+/* device.c: the pipeline of one device */
+void device_fail(struct deployment *d, struct device *dev, enum reason reason, uint8_t bits);
+/* Fails it with the reason of its stage: not sent, or no answer. */
+void device_give_up(struct deployment *d, struct device *dev);
+/* Begins `stage`: its command goes out at `begin_ms`, or when the call that is under way has
+ * reported. */
+void device_begin_stage(struct deployment *d, struct device *dev, enum device_stage stage,
+                        int64_t begin_ms);
+/* Begins the stage that its flags ask for, at once. */
+void device_begin_set_up(struct deployment *d, struct device *dev);
+void device_on_timer(struct deployment *d, struct device *dev);
+void device_on_event(struct deployment *d, struct device *dev,
+                     const struct deployment_event *event);
+
+/* answers.c: what a device says */
+void device_on_uplink(struct deployment *d, struct device *dev,
+                      const struct deployment_event *event);
+
+/* transmission.c: the states of the transmission */
+void transmission_on_event(struct deployment *d, const struct deployment_event *event);
+/* Called after the event of a device: a state may have got what it waits for. */
+void transmission_on_device(struct deployment *d);
+void transmission_set_deadline(struct deployment *d, int64_t deadline_ms);
+void transmission_enter(struct deployment *d, enum transmission_state state);
+/* Whether unicast commands of the set-up may still go out. */
+bool transmission_is_before_session(const struct deployment *d);
+
+/* status_round.c: the state STATUS */
+void status_enter(struct deployment *d);
+/* Each returns the next state. */
+enum transmission_state status_on_timer(struct deployment *d);
+enum transmission_state status_on_frame(struct deployment *d);
+enum transmission_state status_on_device(struct deployment *d);
+void status_on_answer(struct deployment *d, struct device *dev,
+                      const struct frag_session_status_ans *ans);
+
+/* frames.c: pacing of the multicast frames */
+int64_t session_end_ms(const struct deployment *d);
+/* Whether `count` more frames fit into the session. */
+bool session_has_room(const struct deployment *d, unsigned count);
+/* Asks for the next frame if its time has come, else sets the deadline; nothing while a call is
+ * under way. */
+void frame_send(struct deployment *d, enum frame_kind kind);
+/* Books the frame that is under way as queued with `f_cnt`. */
+void frame_book(struct deployment *d, uint32_t f_cnt);
+/* Its call failed: it is due again after a while. */
+void frame_retry(struct deployment *d);
+/* Its outcome is unknown: asks for the group's counter. */
+void frame_check(struct deployment *d);
+
+/* gateway_set.c */
+void gateways_learn(struct deployment *d, struct device *dev, const uint64_t *gateways,
+                    unsigned count);
+/* Chooses gateways that together hear all RECEIVING devices; returns how many. */
+unsigned gateways_choose(struct deployment *d);
+
+#endif

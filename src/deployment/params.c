@@ -1,0 +1,120 @@
+#include "deployment/params.h"
+
+#include "lorawan/fragmentation.h"
+#include "lorawan/multicast_setup.h"
+
+#define TIME_OUT_MAX 15
+
+struct range_check {
+    const char *field;
+    int64_t value, min, max;
+};
+
+enum err deployment_params_check(const struct deployment_params *p, const char **ret_field)
+{
+    const struct range_check checks[] = {
+        {"device_count", p->device_count, 1, DEPLOYMENT_DEVICES_MAX},
+        {"fragment_count", p->fragment_count, 1, FRAG_NUMBER_MAX},
+        {"fragment_size", p->fragment_size, 1, FRAG_SIZE_MAX},
+        {"padding_size", p->padding_size, 0, p->fragment_size - 1},
+        {"frag_index", p->frag_index, 0, 3},
+        {"block_ack_delay", p->block_ack_delay, 0, 7},
+        {"mc_group_id", p->mc_group_id, 0, MC_GROUP_COUNT - 1},
+        {"mc_addr", p->mc_addr, 1, UINT32_MAX},
+        {"region", p->region, 0, REGION_COUNT - 1},
+        {"data_rate", p->data_rate, 0, REGION_DATA_RATE_MAX},
+        {"time_out", p->time_out, 0, TIME_OUT_MAX},
+        {"port_multicast_setup", p->port_multicast_setup, 1, 223},
+        {"port_fragmentation", p->port_fragmentation, 1, 223},
+        {"port_clock_sync", p->port_clock_sync, 1, 223},
+        {"frame_airtime_ms", p->frame_airtime_ms, 1, 60000},
+        {"margin_ms", p->margin_ms, 1, 600000},
+        {"scheduler_interval_ms", p->scheduler_interval_ms, 1, 600000},
+        {"min_gap_ms", p->min_gap_ms, 0, 3600000},
+        {"duty_cycle", p->duty_cycle > 0.0 && p->duty_cycle <= 1.0, 1, 1},
+        {"gateways_max", p->gateways_max, 1, DEPLOYMENT_GATEWAYS_MAX},
+        {"gateway_count", p->gateway_count, 0, DEPLOYMENT_GATEWAYS_MAX},
+        {"attempts_max", p->attempts_max, 1, DEPLOYMENT_ATTEMPTS_MAX},
+        {"quorum_percent", p->quorum_percent, 1, 100},
+        {"setup_limit_ms", p->setup_limit_ms, 2 * DEPLOYMENT_SETUP_END_MS, INT64_C(30) * 86400000},
+        {"frequency_hz", region_frequency_is_allowed(p->region, p->frequency_hz), 1, 1},
+    };
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (checks[i].value < checks[i].min || checks[i].value > checks[i].max) {
+            *ret_field = checks[i].field;
+            return ERR_RANGE;
+        }
+    }
+    if (p->fragment_count + p->coded_count > FRAG_NUMBER_MAX) {
+        *ret_field = "coded_count";
+        return ERR_LIMIT;
+    }
+    uint8_t time_out;
+    unsigned gateways = p->gateway_count > 0 ? p->gateway_count : p->gateways_max;
+    enum err err = deployment_time_out(p, gateways, &time_out);
+    if (err == ERR_OK && time_out > p->time_out) {
+        err = ERR_LIMIT;
+    }
+    if (err != ERR_OK) {
+        *ret_field = "time_out";
+    }
+    return err;
+}
+
+static uint32_t server_gap_ms(const struct deployment_params *p, unsigned gateway_count)
+{
+    return gateway_count * p->margin_ms;
+}
+
+uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_count)
+{
+    uint32_t gap_ms = server_gap_ms(p, gateway_count);
+    uint32_t duty_ms = (uint32_t)((double)p->frame_airtime_ms / p->duty_cycle + 1.0);
+
+    if (duty_ms > gap_ms) {
+        gap_ms = duty_ms;
+    }
+    return p->min_gap_ms > gap_ms ? p->min_gap_ms : gap_ms;
+}
+
+bool deployment_is_one_at_a_time(const struct deployment_params *p, unsigned gateway_count)
+{
+    return deployment_gap_ms(p, gateway_count) > server_gap_ms(p, gateway_count);
+}
+
+int64_t deployment_status_wait_ms(const struct deployment_params *p)
+{
+    /* The random delay, then what the stacks take to prepare and send, and a margin. */
+    return (INT64_C(1000) << (p->block_ack_delay + 4)) + 15000;
+}
+
+enum err deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
+                             uint8_t *ret_time_out)
+{
+    int64_t gap_ms = deployment_gap_ms(p, gateway_count);
+    int64_t frames = p->fragment_count + p->coded_count + 1;
+    /* A frame may be late by a scheduler run: a fifth more covers interval and margin at their
+     * defaults. */
+    int64_t need_ms = DEPLOYMENT_SESSION_GUARD_MS + frames * gap_ms * 6 / 5 +
+                      (DEPLOYMENT_PROBE_ROUNDS + 1) * (deployment_status_wait_ms(p) + 2 * gap_ms) +
+                      DEPLOYMENT_PROBE_ROUNDS * DEPLOYMENT_PROBE_FRAMES * gap_ms;
+
+    for (uint8_t time_out = 0; time_out <= TIME_OUT_MAX; time_out++) {
+        if ((INT64_C(1000) << time_out) >= need_ms) {
+            *ret_time_out = time_out;
+            return ERR_OK;
+        }
+    }
+    return ERR_LIMIT;
+}
+
+uint8_t deployment_block_ack_delay(uint32_t device_count, uint32_t answer_airtime_ms)
+{
+    for (uint8_t delay = 0; delay < 7; delay++) {
+        if ((INT64_C(1000) << (delay + 4)) >= (int64_t)2 * device_count * answer_airtime_ms) {
+            return delay;
+        }
+    }
+    return 7;
+}

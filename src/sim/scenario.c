@@ -1,0 +1,185 @@
+/* The scenario file: global keys, groups of devices, gateways that go away. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libconfig.h>
+
+#include "base/random.h"
+#include "sim/options.h"
+
+static enum err fail(const struct options *options, const config_setting_t *at, const char *text, char *error)
+{
+    snprintf(error, OPTIONS_ERROR_SIZE, "%s:%d: %s", options->scenario,
+             at != NULL ? (int)config_setting_source_line(at) : 1, text);
+    return ERR_FORMAT;
+}
+
+/* A scalar as the text the command line would have. */
+static bool as_text(const config_setting_t *s, char *text, size_t size)
+{
+    switch (config_setting_type(s)) {
+    case CONFIG_TYPE_INT:
+        snprintf(text, size, "%d", config_setting_get_int(s));
+        return true;
+    case CONFIG_TYPE_INT64:
+        snprintf(text, size, "%lld", config_setting_get_int64(s));
+        return true;
+    case CONFIG_TYPE_FLOAT:
+        snprintf(text, size, "%.17g", config_setting_get_float(s));
+        return true;
+    case CONFIG_TYPE_BOOL:
+        snprintf(text, size, "%s", config_setting_get_bool(s) ? "true" : "false");
+        return true;
+    case CONFIG_TYPE_STRING:
+        snprintf(text, size, "%s", config_setting_get_string(s));
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum err set(struct options *options, struct device_options *device, const config_setting_t *s, char *error)
+{
+    char text[OPTIONS_PATH_SIZE];
+    char why[OPTIONS_ERROR_SIZE];
+
+    if (!as_text(s, text, sizeof(text))) {
+        return fail(options, s, "a single value is expected", error);
+    }
+    if (options_set(options, device, config_setting_name(s), text, why) != ERR_OK) {
+        return fail(options, s, why, error);
+    }
+    return ERR_OK;
+}
+
+static enum err read_tags(struct options *options, struct device_options *device, config_setting_t *tags, char *error)
+{
+    device->tag_count = 0;
+    for (int i = 0; i < config_setting_length(tags); i++) {
+        const config_setting_t *tag = config_setting_get_elem(tags, (unsigned)i);
+        if (device->tag_count == OPTIONS_TAG_MAX || config_setting_name(tag) == NULL ||
+            !as_text(tag, device->tags[device->tag_count][1], OPTIONS_TAG_SIZE)) {
+            return fail(options, tags, "tags: up to 8 names with a text each are expected", error);
+        }
+        snprintf(device->tags[device->tag_count][0], OPTIONS_TAG_SIZE, "%s", config_setting_name(tag));
+        device->tag_count++;
+    }
+    return ERR_OK;
+}
+
+static bool is_selector(const char *name)
+{
+    return strcmp(name, "first") == 0 || strcmp(name, "count") == 0 || strcmp(name, "share") == 0;
+}
+
+static bool number_of(config_setting_t *group, const char *name, double *ret_number)
+{
+    const config_setting_t *s = config_setting_get_member(group, name);
+
+    if (s == NULL) {
+        return false;
+    }
+    char text[64];
+    if (!as_text(s, text, sizeof(text))) {
+        return false;
+    }
+    *ret_number = strtod(text, NULL);
+    return true;
+}
+
+/* The devices of a group: a range by `first` and `count`, a share of them (or of all) drawn by the seed, or all. */
+static enum err read_group(struct options *options, config_setting_t *group, uint64_t group_index, char *error)
+{
+    double first = 0;
+    double count = (double)options->devices;
+    double share = 1;
+
+    number_of(group, "first", &first);
+    number_of(group, "count", &count);
+    number_of(group, "share", &share);
+    if (first < 0 || count < 0 || share < 0 || share > 1) {
+        return fail(options, group, "first and count must not be negative, share is from 0 to 1", error);
+    }
+    for (int64_t i = (int64_t)first; i < options->devices && (double)i < first + count; i++) {
+        uint64_t draw = random_mix(random_mix((uint64_t)options->seed, 0x5CE0 + group_index), (uint64_t)i);
+        if ((double)(draw >> 11) / 9007199254740992.0 >= share) {
+            continue;
+        }
+        for (int k = 0; k < config_setting_length(group); k++) {
+            config_setting_t *s = config_setting_get_elem(group, (unsigned)k);
+            const char *name = config_setting_name(s);
+            if (is_selector(name)) {
+                continue;
+            }
+            enum err err = strcmp(name, "tags") == 0 ? read_tags(options, &options->each[i], s, error)
+                                                     : set(options, &options->each[i], s, error);
+            if (err != ERR_OK) {
+                return err;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err read_offline(struct options *options, config_setting_t *list, char *error)
+{
+    options->offline_count = 0;
+    for (int i = 0; i < config_setting_length(list); i++) {
+        config_setting_t *s = config_setting_get_elem(list, (unsigned)i);
+        struct gateway_offline *o = &options->offline[options->offline_count];
+        double gateway = 0;
+        if (options->offline_count == OPTIONS_OFFLINE_MAX || !config_setting_is_group(s) ||
+            !number_of(s, "from", &o->from_s) || !number_of(s, "to", &o->to_s)) {
+            return fail(options, s, "offline: up to 64 of { gateway = 0; from = SECONDS; to = SECONDS; }", error);
+        }
+        number_of(s, "gateway", &gateway);
+        o->gateway = (int64_t)gateway;
+        options->offline_count++;
+    }
+    return ERR_OK;
+}
+
+static enum err read_root(struct options *options, config_setting_t *root, bool wants_groups, char *error)
+{
+    enum err err = ERR_OK;
+
+    for (int i = 0; err == ERR_OK && i < config_setting_length(root); i++) {
+        config_setting_t *s = config_setting_get_elem(root, (unsigned)i);
+        const char *name = config_setting_name(s);
+        if (strcmp(name, "groups") == 0) {
+            for (int k = 0; wants_groups && err == ERR_OK && k < config_setting_length(s); k++) {
+                config_setting_t *group = config_setting_get_elem(s, (unsigned)k);
+                err = config_setting_is_group(group) ? read_group(options, group, (uint64_t)k, error)
+                                                     : fail(options, group, "groups: { ... } is expected", error);
+            }
+        } else if (wants_groups) {
+            continue;
+        } else if (strcmp(name, "offline") == 0) {
+            err = read_offline(options, s, error);
+        } else if (strcmp(name, "tags") == 0) {
+            err = read_tags(options, &options->all, s, error);
+        } else {
+            err = set(options, NULL, s, error);
+        }
+    }
+    return err;
+}
+
+enum err scenario_read(struct options *options, bool wants_groups, char error[OPTIONS_ERROR_SIZE])
+{
+    config_t config;
+    enum err err;
+
+    config_init(&config);
+    if (config_read_file(&config, options->scenario) != CONFIG_TRUE) {
+        snprintf(error, OPTIONS_ERROR_SIZE, "scenario: %s:%d: %s", options->scenario, config_error_line(&config),
+                 config_error_text(&config));
+        err = ERR_FORMAT;
+    } else {
+        err = read_root(options, config_root_setting(&config), wants_groups, error);
+    }
+    config_destroy(&config);
+    return err;
+}

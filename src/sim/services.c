@@ -1,0 +1,125 @@
+#include "sim/services.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEARER "Bearer "
+
+void services_fail(struct grpc_call *call, enum grpc_status status, const char *format, ...)
+{
+    va_list args;
+
+    call->status = status;
+    va_start(args, format);
+    vsnprintf(call->text, sizeof(call->text), format, args);
+    va_end(args);
+}
+
+void services_fail_missing(const struct network *network, struct grpc_call *call, const char *id)
+{
+    if (network->options->tenant_key) {
+        services_fail(call, GRPC_UNAUTHENTICATED, "%s", "");
+    } else {
+        services_fail(call, GRPC_NOT_FOUND, "Object does not exist (id: %s)", id);
+    }
+}
+
+ProtobufCMessage *services_unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *descriptor)
+{
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, call->request_size, call->request);
+
+    if (message == NULL) {
+        services_fail(call, GRPC_INTERNAL, "failed to decode Protobuf message");
+    }
+    return message;
+}
+
+void services_reply(struct grpc_call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+
+    call->reply = malloc(size + 1);
+    if (call->reply == NULL) {
+        services_fail(call, GRPC_INTERNAL, "out of memory");
+        return;
+    }
+    call->reply_size = protobuf_c_message_pack(message, call->reply);
+}
+
+bool services_uuid(struct grpc_call *call, const char *text, struct uuid *ret_id)
+{
+    if (uuid_parse(text, ret_id) == ERR_OK) {
+        return true;
+    }
+    services_fail(call, GRPC_INVALID_ARGUMENT, "invalid character or length in UUID: \"%s\"", text);
+    return false;
+}
+
+bool services_eui(struct grpc_call *call, const char *text, uint64_t *ret_eui)
+{
+    if (text[0] == '\0') {
+        *ret_eui = 0; /* an empty text parses as all zero */
+        return true;
+    }
+    if (eui64_parse(text, ret_eui) == ERR_OK) {
+        return true;
+    }
+    services_fail(call, GRPC_INTERNAL, "Invalid character or length in EUI64: \"%s\"", text);
+    return false;
+}
+
+struct sim_device *services_device(struct network *network, struct grpc_call *call, const char *eui_text)
+{
+    uint64_t eui;
+
+    if (!services_eui(call, eui_text, &eui)) {
+        return NULL;
+    }
+    struct sim_device *d = network_find_device(network, eui);
+    if (d == NULL) {
+        services_fail_missing(network, call, eui_text);
+    }
+    return d;
+}
+
+static bool is_allowed(const struct services *services, struct grpc_call *call)
+{
+    const char *header = call->authorization;
+
+    if (header == NULL) {
+        services_fail(call, GRPC_UNAUTHENTICATED, "no authorization provided");
+        return false;
+    }
+    if (strncmp(header, BEARER, strlen(BEARER)) != 0) {
+        services_fail(call, GRPC_UNAUTHENTICATED, "authorization must be Bearer");
+        return false;
+    }
+    if (strcmp(header + strlen(BEARER), services->token) != 0) {
+        services_fail(call, GRPC_UNAUTHENTICATED, "InvalidSignature");
+        return false;
+    }
+    return true;
+}
+
+void services_handle(void *arg, struct grpc_call *call)
+{
+    static const struct service_method *const tables[] = {service_device_methods, service_multicast_methods,
+                                                          service_other_methods};
+    const struct services *services = arg;
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (const struct service_method *m = tables[i]; m->path != NULL; m++) {
+            if (strcmp(m->path, call->path) != 0) {
+                continue;
+            }
+            if (is_allowed(services, call)) {
+                world_now(services->network->world); /* what was due before the call happens before it */
+                m->run(services->network, call);
+            }
+            return;
+        }
+    }
+    services_fail(call, GRPC_UNIMPLEMENTED, "%s", "");
+}

@@ -1,0 +1,34 @@
+#include "bench.h"
+
+#include <stdio.h>
+#include <time.h>
+
+double bench_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void print_row(const char *name, double value, const char *unit, const char *better,
+                      const char *goal)
+{
+    printf(
+        "{\"case\": \"%s\", \"value\": %.6g, \"unit\": \"%s\", \"goal\": %s, \"better\": \"%s\"}\n",
+        name, value, unit, goal, better);
+    fflush(stdout);
+}
+
+void bench_info(const char *name, double value, const char *unit, const char *better)
+{
+    print_row(name, value, unit, better, "null");
+}
+
+void bench_goal(const char *name, double value, const char *unit, const char *better, double goal)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%.6g", goal);
+    print_row(name, value, unit, better, text);
+}
