@@ -140,8 +140,8 @@ struct multicast_setup_ans {
 /*
  * Takes the next answer off `r` (an uplink payload of FPort 200); on error `*ret_ans` is untouched.
  * A session answer with StartMissed as the only error bit may carry three more octets on some servers' view: they are
- * taken as TimeToStart only if exactly three octets are left and they are not PackageVersionAns (has_time_to_start stays
- * false).
+ * taken as TimeToStart only if exactly three octets are left and these are not PackageVersionAns (has_time_to_start
+ * stays false).
  *
  * ERR_MISSING  nothing is left
  * ERR_SHORT    the command is truncated

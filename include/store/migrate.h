@@ -9,10 +9,12 @@
 #include "base/err.h"
 
 /*
- * Applies the migrations that are missing, under an advisory lock. `text` gets what happened, for people.
+ * Applies the migrations that are missing, under an advisory lock. `text` gets what happened, for
+ * people.
  *
  * ERR_UNAVAILABLE  no connection
- * ERR_REFUSED      a migration failed, or the database has another or a newer history than this program
+ * ERR_REFUSED      a migration failed, or the database has another or a newer history than this
+ * program
  */
 MUST_CHECK enum err migrate(const char *conninfo, char *text, size_t text_size);
 

@@ -1,10 +1,11 @@
 /*
  * pg.h - PostgreSQL on the loop: batches of statements, each batch one transaction.
  *
- * Wraps libpq in pipeline mode; no type of it shows here. A batch is a list of parameterised statements that are sent
- * together and end with one Sync, which makes them one transaction: if one fails, none took effect. Batches are carried
- * out in the order of pg_send(). When the connection breaks, the batch under way fails with ERR_UNAVAILABLE and nobody
- * knows whether it took effect; batches behind it wait for the next connection, which is tried again and again.
+ * Wraps libpq in pipeline mode; no type of it shows here. A batch is a list of parameterised
+ * statements that are sent together and end with one Sync, which makes them one transaction: if one
+ * fails, none took effect. Batches are carried out in the order of pg_send(). When the connection
+ * breaks, the batch under way fails with ERR_UNAVAILABLE and nobody knows whether it took effect;
+ * batches behind it wait for the next connection, which is tried again and again.
  */
 #ifndef STORE_PG_H
 #define STORE_PG_H
@@ -25,13 +26,15 @@ struct pg_results;
 /* Called when the connection comes (`text` NULL) and goes (why; borrowed). */
 typedef void pg_state_fn(void *arg, const char *text);
 /* Called once for each batch. `results` is valid during the call, NULL unless err is ERR_OK.
- * ERR_UNAVAILABLE: connection lost; ERR_EXISTS: a unique constraint; ERR_REFUSED: any other error of the database, `text`
- * has its words. */
-typedef void pg_done_fn(void *arg, enum err err, const char *text, const struct pg_results *results);
+ * ERR_UNAVAILABLE: connection lost; ERR_EXISTS: a unique constraint; ERR_REFUSED: any other error
+ * of the database, `text` has its words. */
+typedef void pg_done_fn(void *arg, enum err err, const char *text,
+                        const struct pg_results *results);
 
 /* `conninfo` as libpq takes it; copied. The first connection is made in the background. */
 struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_state, void *arg);
-/* Drops what is queued (its callbacks come with ERR_UNAVAILABLE); `cb` when all handles are closed. */
+/* Drops what is queued (its callbacks come with ERR_UNAVAILABLE); `cb` when all handles are closed.
+ */
 void pg_close(struct pg *pg, void (*cb)(void *arg), void *arg);
 bool pg_is_connected(const struct pg *pg);
 size_t pg_queued(const struct pg *pg); /* batches not done */
@@ -53,6 +56,7 @@ int64_t pg_number(const struct pg_results *results, size_t statement, size_t row
 /* Rows that an INSERT, UPDATE or DELETE touched. */
 size_t pg_affected(const struct pg_results *results, size_t statement);
 /* Decodes a bytea field into memory that the caller frees; NULL for NULL. */
-uint8_t *pg_bytes(const struct pg_results *results, size_t statement, size_t row, size_t column, size_t *ret_size);
+uint8_t *pg_bytes(const struct pg_results *results, size_t statement, size_t row, size_t column,
+                  size_t *ret_size);
 
 #endif

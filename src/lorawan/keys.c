@@ -46,7 +46,7 @@ static enum err aes128(const struct key *key, enum direction direction,
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 
     if (ctx == NULL ||
-        EVP_CipherInit_ex(ctx, EVP_aes_128_ecb(), NULL, key->octets, NULL, direction) != 1 ||
+        EVP_CipherInit_ex(ctx, EVP_aes_128_ecb(), NULL, key->octets, NULL, (int)direction) != 1 ||
         EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 ||
         EVP_CipherUpdate(ctx, out, &out_size, block, KEY_SIZE) != 1 || out_size != KEY_SIZE) {
         goto out;

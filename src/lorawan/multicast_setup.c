@@ -182,9 +182,9 @@ static void read_group_delete_ans(struct reader *r, struct mc_group_delete_ans *
 }
 
 /*
- * Whether the payload ends with three octets that are a TimeToStart behind a StartMissed, which the text forbids. Of all
- * answers only PackageVersionAns is three octets long; a TimeToStart looks like ours if it is 512 s past a multiple of
- * 65536.
+ * Whether the payload ends with three octets that are a TimeToStart behind a StartMissed, which the
+ * text forbids. Of all answers only PackageVersionAns is three octets long; a TimeToStart looks
+ * like ours if it is 512 s past a multiple of 65536.
  */
 static bool time_to_start_follows(const struct reader *r)
 {

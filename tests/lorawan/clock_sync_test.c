@@ -114,7 +114,8 @@ static void an_unknown_command_is_told_apart(void **state)
 static void a_payload_with_several_answers_is_a_loop(void **state)
 {
     (void)state;
-    static const uint8_t payload[] = "\x00\x01\x01\x01\x01\x00\x00\x00\x03\x02\x00\x02\x00\x00\x00\x02\x01";
+    static const uint8_t payload[] =
+        "\x00\x01\x01\x01\x01\x00\x00\x00\x03\x02\x00\x02\x00\x00\x00\x02\x01";
     static const enum clock_sync_uplink_kind kinds[] = {
         CLOCK_SYNC_VERSION_ANS, CLOCK_SYNC_APP_TIME_REQ, CLOCK_SYNC_PERIODICITY_ANS};
     struct clock_sync_uplink up;
@@ -125,8 +126,10 @@ static void a_payload_with_several_answers_is_a_loop(void **state)
         assert_int_equal(clock_sync_uplink_decode(&r, &up), ERR_OK);
         assert_int_equal(up.kind, kinds[i]);
     }
-    assert_int_equal(clock_sync_uplink_decode(&r, &up), ERR_SHORT); /* two octets of a third answer */
-    assert_int_equal(clock_sync_uplink_decode(&r, &up), ERR_MISSING); /* a loop ends after an error, too */
+    assert_int_equal(clock_sync_uplink_decode(&r, &up),
+                     ERR_SHORT); /* two octets of a third answer */
+    assert_int_equal(clock_sync_uplink_decode(&r, &up),
+                     ERR_MISSING);                       /* a loop ends after an error, too */
     assert_int_equal(up.u.periodicity.device_time_s, 2); /* what was decoded before stays */
 }
 
@@ -167,9 +170,9 @@ static void the_corrections_of_the_vectors_are_given(void **state)
         }
         /* null: nothing is to be sent, because the clock is right. */
         int64_t want = cJSON_IsNull(answer) ? 0 : (int64_t)answer->valuedouble;
-        assert_int_equal(app_time_correction_v1(vectors_u32(entry, "rx_gps"),
-                                                vectors_u32(entry, "device_time")),
-                         want);
+        assert_int_equal(
+            app_time_correction_v1(vectors_u32(entry, "rx_gps"), vectors_u32(entry, "device_time")),
+            want);
         used++;
     }
     print_message("time.app_time: %d used, %d of version 2 left\n", used, left);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#define UNTOUCHED 0xA5
+#define UNTOUCHED      0xA5
 #define SIZE_UNTOUCHED ((size_t)0xA5A5)
 
 static void assert_untouched(const uint8_t *octets, size_t size)
@@ -18,7 +18,8 @@ static void assert_untouched(const uint8_t *octets, size_t size)
     }
 }
 
-/* Encodes into a buffer of exactly `buf_size`, which must stay untouched unless `want` is ERR_OK. Free the result. */
+/* Encodes into a buffer of exactly `buf_size`, which must stay untouched unless `want` is ERR_OK.
+ * Free the result. */
 static uint8_t *encode_into(encode_fn *encode, const void *req, size_t buf_size, enum err want,
                             size_t *ret_size)
 {

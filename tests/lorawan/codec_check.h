@@ -1,5 +1,6 @@
 /*
- * codec_check.h - what every encoder and decoder of lorawan/ promises, checked the same way for all of them.
+ * codec_check.h - what every encoder and decoder of lorawan/ promises, checked the same way for all
+ * of them.
  *
  * Buffers are allocated to the exact size, so that AddressSanitizer sees an octet too many.
  */
@@ -15,7 +16,8 @@
 /* An encoder with its struct behind a void pointer. */
 typedef enum err encode_fn(const void *req, uint8_t *buf, size_t buf_size, size_t *ret_size);
 
-/* `req` gives exactly `want`, in a buffer of that size and in a larger one; every smaller one is ERR_SPACE. */
+/* `req` gives exactly `want`, in a buffer of that size and in a larger one; every smaller one is
+ * ERR_SPACE. */
 void check_encodes(encode_fn *encode, const void *req, const void *want, size_t want_size);
 /* `req` is ERR_RANGE, in any buffer. */
 void check_refuses(encode_fn *encode, const void *req);
@@ -24,8 +26,8 @@ void check_refuses(encode_fn *encode, const void *req);
 typedef enum err decode_fn(struct reader *r, void *ret);
 
 /*
- * `payload` is one command: it is decoded completely, with `result_size` octets at `result`, and every truncation of it
- * is ERR_SHORT, the empty one ERR_MISSING, all with the result untouched.
+ * `payload` is one command: it is decoded completely, with `result_size` octets at `result`, and
+ * every truncation of it is ERR_SHORT, the empty one ERR_MISSING, all with the result untouched.
  */
 void check_decodes(decode_fn *decode, const void *payload, size_t payload_size, void *result,
                    size_t result_size);

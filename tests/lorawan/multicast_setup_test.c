@@ -253,8 +253,10 @@ static void three_octets_behind_start_missed_are_swallowed(void **state)
     assert_int_equal(left_behind("\x04\x21\x00\x02\x01", 5, &ans), 3);
     assert_int_equal(left_behind("\x04\x21\x02\x00", 4, &ans), 2);
     assert_int_equal(left_behind("\x04\x21\x02\x00\x03\x00", 6, &ans), 4);
-    assert_int_equal(left_behind("\x04\x25\x01\x02\x03", 5, &ans), 3); /* an error bit of version 1 */
-    assert_int_equal(left_behind("\x04\x21\x00\x03\x01", 5, &ans), 0); /* another package's version */
+    assert_int_equal(left_behind("\x04\x25\x01\x02\x03", 5, &ans),
+                     3); /* an error bit of version 1 */
+    assert_int_equal(left_behind("\x04\x21\x00\x03\x01", 5, &ans),
+                     0); /* another package's version */
 }
 
 static void an_unknown_command_is_told_apart(void **state)

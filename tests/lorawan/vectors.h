@@ -1,4 +1,5 @@
-/* vectors.h - tests/vectors/vectors.json for the tests of lorawan/. What is missing or of another type fails the test. */
+/* vectors.h - tests/vectors/vectors.json for the tests of lorawan/. What is missing or of another
+ * type fails the test. */
 #ifndef TESTS_VECTORS_H
 #define TESTS_VECTORS_H
 

@@ -1,0 +1,16 @@
+# cmake -DINPUT_DIR=... -DOUTPUT=... -P embed_migrations.cmake: migrations/*.sql as a C table.
+file(GLOB files ${INPUT_DIR}/*.sql)
+list(SORT files)
+set(code "#include \"migrations.h\"\n\nconst struct migration migrations[] = {\n")
+set(count 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "\\\\x\\1" text "${hex}")
+  # One literal a line of 32 octets: the standard promises no longer ones.
+  string(REGEX REPLACE "((\\\\x[0-9a-f][0-9a-f])(\\\\x[0-9a-f][0-9a-f])?(\\\\x[0-9a-f][0-9a-f])?(\\\\x[0-9a-f][0-9a-f])?)" "\"\\1\"\n" text "${text}")
+  string(APPEND code "    {\"${name}\",\n${text}},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND code "};\nconst size_t migration_count = ${count};\n")
+file(WRITE ${OUTPUT} "${code}")

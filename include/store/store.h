@@ -1,0 +1,177 @@
+/*
+ * store.h - what must survive: deployments, their devices and frames, images, requests, the
+ * timeline.
+ *
+ * Two connections: one writes the turns in their order, one serves reads, so that no page view
+ * waits for a commit. All callbacks run on the loop, later than the call; texts and results are
+ * valid during the callback. Errors of every callback: ERR_UNAVAILABLE (the connection broke;
+ * whether it took effect is unknown), ERR_EXISTS (a unique constraint), ERR_REFUSED (any other
+ * error of the database; `text` has its words), ERR_MISSING (no such row).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hex.h"
+#include "deployment/deployment.h"
+
+struct uv_loop_s;
+struct store;
+
+typedef void store_done_fn(void *arg, enum err err, const char *text);
+/* `json` is one JSON value. */
+typedef void store_json_fn(void *arg, enum err err, const char *text, const char *json);
+
+/* `on_state` as pg.h's, for the writing connection. */
+struct store *store_new(struct uv_loop_s *loop, const char *conninfo,
+                        void (*on_state)(void *arg, const char *text), void *arg);
+void store_close(struct store *store, void (*cb)(void *arg), void *arg);
+bool store_is_connected(const struct store *store);
+
+/* ------------------------------------------------------------------ turns: what one turn of the
+ * loop changes */
+
+struct store_turn;
+
+struct store_turn *store_turn_new(void);
+bool store_turn_is_empty(const struct store_turn *turn);
+/* Everything `d` changed since it was asked last, with its notes; `dev_eui`s come from its devices.
+ */
+void store_turn_save(struct store_turn *turn, const struct uuid *deployment_id,
+                     struct deployment *d);
+/* The frame that an action asks for. */
+void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
+                      const struct deployment *d, const struct deployment_action *action);
+/* The deployment is over. */
+void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id,
+                       const char *state);
+void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,
+                             const char *detail, const char *problems_json);
+void store_turn_version_known(struct store_turn *turn, uint64_t dev_eui, int version);
+void store_turn_clock_answer(struct store_turn *turn, uint64_t dev_eui, uint32_t f_cnt);
+/* Takes the turn and commits it. */
+void store_turn_commit(struct store *store, struct store_turn *turn, store_done_fn *done,
+                       void *arg);
+
+/* ------------------------------------------------------------------ loading */
+
+/* A deployment as it was stored. */
+struct stored_deployment {
+    struct uuid id;
+    struct uuid application_id;
+    char *name;
+    struct deployment_params params;
+    struct transmission transmission;
+    struct device *devices;
+    uint8_t *lorawan_versions; /* one for each device: enum lorawan_version */
+    char *mc_key_id;
+    uint8_t *mc_key_sealed;
+    size_t mc_key_sealed_size;
+    uint8_t *image;
+    size_t image_size;
+    bool is_new; /* its first event is BEGIN */
+};
+/* Frees what it holds, not itself. */
+void stored_deployment_release(struct stored_deployment *stored);
+
+/* `ids` of the running deployments. */
+typedef void store_ids_fn(void *arg, enum err err, const char *text, const struct uuid *ids,
+                          size_t count);
+void store_list_running(struct store *store, store_ids_fn *done, void *arg);
+/* `stored` belongs to the callee, who may move it away. ERR_FORMAT: a column holds what this
+ * program never writes. */
+typedef void store_load_fn(void *arg, enum err err, const char *text,
+                           struct stored_deployment *stored);
+void store_load(struct store *store, const struct uuid *id, store_load_fn *done, void *arg);
+
+/* Clock answers given: the last FCnt of each device, for "never twice" across restarts. */
+typedef void store_clock_fn(void *arg, enum err err, const char *text, size_t count,
+                            const uint64_t *dev_euis, const uint32_t *f_cnts);
+void store_load_clock_answers(struct store *store, store_clock_fn *done, void *arg);
+
+/* ------------------------------------------------------------------ starting */
+
+/* What the preflight found out. */
+struct store_start {
+    struct uuid deployment_id, request_id;
+    struct deployment_params params;
+    const struct device *devices; /* params.device_count, in the order of device_index */
+    const uint8_t *lorawan_versions;
+    const char *mc_key_id;
+    const uint8_t *mc_key_sealed;
+    size_t mc_key_sealed_size;
+};
+/* Makes the deployment running and the request done. ERR_STATE: it is not a draft (any more). */
+void store_start(struct store *store, const struct store_start *start, store_done_fn *done,
+                 void *arg);
+/* The preflight found problems: kept with the deployment, the request failed. */
+void store_start_failed(struct store *store, const struct uuid *deployment_id,
+                        const struct uuid *request_id, const char *detail,
+                        const char *problems_json, store_done_fn *done, void *arg);
+
+/* What a draft says, for the preflight: JSON {"wish", "application_id", "image_size", "name",
+ * "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in": id|null}]}. ERR_STATE: not a
+ * draft. */
+void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
+                      void *arg);
+
+/* ------------------------------------------------------------------ the API */
+
+struct store_image {
+    struct uuid id;
+    const char *name, *version, *hardware, *base_version;
+    const uint8_t *sha256; /* 32 octets */
+    const uint8_t *data;
+    size_t size;
+};
+void store_image_add(struct store *store, const struct store_image *image, store_json_fn *done,
+                     void *arg);
+void store_image_list(struct store *store, store_json_fn *done, void *arg);
+void store_image_get(struct store *store, const char *id, store_json_fn *done, void *arg);
+/* ERR_STATE: a deployment uses it. */
+void store_image_delete(struct store *store, const char *id, store_done_fn *done, void *arg);
+
+struct store_draft {
+    struct uuid id;
+    const char *name, *image_id, *application_id;
+    const char *wish_json;
+    const char *start_at; /* RFC 3339 or NULL */
+    const uint64_t *dev_euis;
+    size_t device_count;
+};
+/* ERR_MISSING: no such image. */
+void store_deployment_add(struct store *store, const struct store_draft *draft, store_json_fn *done,
+                          void *arg);
+void store_deployment_list(struct store *store, store_json_fn *done, void *arg);
+void store_deployment_get(struct store *store, const char *id, store_json_fn *done, void *arg);
+/* ERR_STATE: it is running. */
+void store_deployment_delete(struct store *store, const char *id, store_done_fn *done, void *arg);
+void store_deployment_devices(struct store *store, const char *id, const char *stage,
+                              unsigned limit, unsigned offset, store_json_fn *done, void *arg);
+/* JSON {"wish", "image_id", "application_id", "name", "devices": [failed ones]}. ERR_STATE: not
+ * ended, or nothing failed. */
+void store_deployment_retry_source(struct store *store, const char *id, store_json_fn *done,
+                                   void *arg);
+
+/* ERR_STATE: the deployment's state does not allow it. */
+void store_request_add(struct store *store, const struct uuid *id, const char *kind,
+                       const char *deployment_id, store_json_fn *done, void *arg);
+void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg);
+/* Open requests, oldest first: JSON [{"id", "kind", "deployment_id"}]. */
+void store_request_open(struct store *store, store_json_fn *done, void *arg);
+
+void store_device_timeline(struct store *store, const char *dev_eui, store_json_fn *done,
+                           void *arg);
+/* JSON {"running": n, ...}: deployments in each state. */
+void store_counts(struct store *store, store_json_fn *done, void *arg);
+
+/* Tokens: JSON [{"sha256": hex, "access"}]. */
+void store_tokens(struct store *store, store_json_fn *done, void *arg);
+void store_token_add(struct store *store, const char *name, const uint8_t sha256[32],
+                     const char *access, store_done_fn *done, void *arg);
+
+#endif

@@ -1,0 +1,381 @@
+/* api.c - the questions of the HTTP API; PostgreSQL builds the JSON. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_impl.h"
+
+#define TIME(expression)                                                                           \
+    "to_char(" expression " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define TIME_MS(column)                                                                            \
+    "CASE WHEN " column                                                                            \
+    " > 0 THEN " TIME("to_timestamp(" column "::double precision / 1000)") " END"
+
+#define IMAGE_JSON                                                                                 \
+    "json_build_object('id', i.id, 'name', i.name, 'version', i.version, 'hardware', i.hardware, " \
+    "'base_version', i.base_version, 'sha256', encode(i.sha256, 'hex'), 'size', i.size, "          \
+    "'created_at', " TIME("i.created_at") ")"
+
+/* images */
+
+void store_image_add(struct store *store, const struct store_image *image, store_json_fn *done,
+                     void *arg)
+{
+    char id[UUID_TEXT_SIZE], sha256[67] = "\\x";
+    char *data = store_must(malloc(2 * image->size + 3));
+
+    uuid_format(&image->id, id);
+    hex_encode(image->sha256, 32, sha256 + 2);
+    memcpy(data, "\\x", 2);
+    hex_encode(image->data, image->size, data + 2);
+    const char *params[] = {
+        id, image->name, image->version, image->hardware, image->base_version, sha256, data};
+    store_ask_json(
+        store->writer,
+        "INSERT INTO image AS i (id, name, version, hardware, base_version, sha256, data, size) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, length($7::bytea)) RETURNING " IMAGE_JSON,
+        7, params, ERR_MISSING, done, arg);
+    free(data);
+}
+
+void store_image_list(struct store *store, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader,
+                   "SELECT json_build_object('images', coalesce(json_agg(" IMAGE_JSON
+                   " ORDER BY i.created_at, i.id), '[]')) FROM image i",
+                   0, NULL, ERR_MISSING, done, arg);
+}
+
+void store_image_get(struct store *store, const char *id, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader, "SELECT " IMAGE_JSON " FROM image i WHERE i.id = $1", 1, &id,
+                   ERR_MISSING, done, arg);
+}
+
+/* Deletes unless something forbids it; tells "not there" from "forbidden". */
+struct delete_call {
+    store_done_fn *done;
+    void *arg;
+};
+
+static void on_delete(void *arg, enum err err, const char *text, const struct pg_results *results)
+{
+    struct delete_call *call = arg;
+
+    if (err == ERR_OK && pg_affected(results, 1) == 0) {
+        err = pg_row_count(results, 0) == 0 ? ERR_MISSING : ERR_STATE;
+        text = err_text(err);
+    }
+    call->done(call->arg, err, text);
+    free(call);
+}
+
+static void delete_unless(struct store *store, const char *exists_sql, const char *delete_sql,
+                          const char *id, store_done_fn *done, void *arg)
+{
+    struct delete_call *call = store_must(malloc(sizeof(*call)));
+    struct pg_batch *batch = pg_batch_new();
+
+    *call = (struct delete_call){.done = done, .arg = arg};
+    pg_add(batch, exists_sql, 1, &id);
+    pg_add(batch, delete_sql, 1, &id);
+    pg_send(store->writer, batch, on_delete, call);
+}
+
+void store_image_delete(struct store *store, const char *id, store_done_fn *done, void *arg)
+{
+    delete_unless(store, "SELECT 1 FROM image WHERE id = $1",
+                  "DELETE FROM image WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM deployment WHERE "
+                  "image_id = $1)",
+                  id, done, arg);
+}
+
+/* deployments */
+
+#define NUMBER(name) "(d.params->>'" name "')::bigint"
+
+/* The gap between two frames as deployment_gap_ms() has it. */
+#define GAP_MS                                                                                     \
+    "greatest(" NUMBER(                                                                            \
+        "margin_ms") " * greatest(1, (length(t.gateways) - length(replace(t.gateways, '*', "       \
+                     "'')))), "                                                                    \
+                     "(" NUMBER("frame_airtime_ms") " / (d.params->>'duty_cycle')::double "        \
+                                                    "precision)::bigint, " NUMBER(                 \
+                                                        "min_gap_ms") ")"
+
+#define DEPLOYMENT_JSON                                                                                                                                                               \
+    "json_build_object('id', d.id, 'name', d.name, 'state', d.state, 'transmission_state', "                                                                                          \
+    "t.state, "                                                                                                                                                                       \
+    "'image_id', d.image_id, 'image_name', i.name, 'image_version', i.version, 'image_size', "                                                                                        \
+    "i.size, "                                                                                                                                                                        \
+    "'image_sha256', encode(i.sha256, 'hex'), 'application_id', d.application_id, "                                                                                                   \
+    "'device_count', d.device_count, "                                                                                                                                                \
+    "'stages', (SELECT coalesce(json_object_agg(s.stage, s.n), '{}') FROM (SELECT stage, "                                                                                            \
+    "count(*) AS n "                                                                                                                                                                  \
+    "FROM deployment_device WHERE deployment_id = d.id GROUP BY stage) s), "                                                                                                          \
+    "'reasons', (SELECT coalesce(json_object_agg(s.reason, s.n), '{}') FROM (SELECT reason, "                                                                                         \
+    "count(*) AS n "                                                                                                                                                                  \
+    "FROM deployment_device WHERE deployment_id = d.id AND reason <> 'none' GROUP BY reason) s), "                                                                                    \
+    "'fragment_size', " NUMBER("fragment_size") ", 'fragment_count', " NUMBER("fragment_count") ", 'coded_count', " NUMBER(                                                           \
+        "coded_count") ", 'fragments_sent', t.next_number - 1, "                                                                                                                      \
+                       "'fragments_total', t.last_number, 'frames_sent', t.frame_count, "                                                                                             \
+                       "'region', d.params->>'region', "                                                                                                                              \
+                       "'data_rate', " NUMBER("data_rate") ", 'frequency_hz', " NUMBER(                                                                                               \
+                           "frequency_hz") ", "                                                                                                                                       \
+                                           "'probe_round', t.probe_round, "                                                                                                           \
+                                           "'session_time', " TIME_MS(                                                                                                                \
+                                               "t.session_time_ms") ", "                                                                                                              \
+                                                                    "'session_end', CASE WHEN "                                                                                       \
+                                                                    "t.session_time_ms > 0 "                                                                                          \
+                                                                    "THEN " TIME(                                                                                                     \
+                                                                        "to_timestamp(t.session_"                                                                                     \
+                                                                        "time_ms / 1000 + "                                                                                           \
+                                                                        "(1 << "                                                                                                      \
+                                                                        "(d.params->>'time_out'):"                                                                                    \
+                                                                        ":integer))") " END, "                                                                                        \
+                                                                                      "'estimated"                                                                                    \
+                                                                                      "_end', "                                                                                       \
+                                                                                      "CASE WHEN "                                                                                    \
+                                                                                      "t.state = "                                                                                    \
+                                                                                      "'transmit'"                                                                                    \
+                                                                                      " THEN"                                                                                         \
+                                                                                      " " TIME(                                                                                       \
+                                                                                          "to_"                                                                                       \
+                                                                                          "timest"                                                                                    \
+                                                                                          "amp(("                                                                                     \
+                                                                                          "t."                                                                                        \
+                                                                                          "next_"                                                                                     \
+                                                                                          "emissi"                                                                                    \
+                                                                                          "on_ms "                                                                                    \
+                                                                                          "+ "                                                                                        \
+                                                                                          "(t."                                                                                       \
+                                                                                          "last_"                                                                                     \
+                                                                                          "number"                                                                                    \
+                                                                                          " + 1 "                                                                                     \
+                                                                                          "- "                                                                                        \
+                                                                                          "t."                                                                                        \
+                                                                                          "next_"                                                                                     \
+                                                                                          "number"                                                                                    \
+                                                                                          ") "                                                                                        \
+                                                                                          "*"                                                                                         \
+                                                                                          " " GAP_MS                                                                                  \
+                                                                                          ")::"                                                                                       \
+                                                                                          "double"                                                                                    \
+                                                                                          " preci"                                                                                    \
+                                                                                          "sion "                                                                                     \
+                                                                                          "/ "                                                                                        \
+                                                                                          "1000)") " END, "                                                                           \
+                                                                                                   "'created_at', " TIME("d.created_at") ", 'started_at', " TIME(                     \
+                                                                                                       "d.started_at") ", "                                                           \
+                                                                                                                       "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME( \
+                                                                                                                           "d.start_at") ", 'problems', d.problems)"
+
+#define DEPLOYMENT_FROM                                                                            \
+    " FROM deployment d JOIN image i ON i.id = d.image_id LEFT JOIN transmission t ON "            \
+    "t.deployment_id = d.id "
+
+void store_deployment_add(struct store *store, const struct store_draft *draft, store_json_fn *done,
+                          void *arg)
+{
+    char id[UUID_TEXT_SIZE], count[16];
+    struct text array;
+    FILE *stream = text_begin(&array);
+
+    uuid_format(&draft->id, id);
+    snprintf(count, sizeof(count), "%zu", draft->device_count);
+    fputc('{', stream);
+    for (size_t i = 0; i < draft->device_count; i++) {
+        char eui[EUI64_TEXT_SIZE];
+        eui64_format(draft->dev_euis[i], eui);
+        text_put_element(stream, eui, i == 0);
+    }
+    fputc('}', stream);
+    char *euis = text_end(&array);
+    const char *params[] = {id,
+                            draft->name,
+                            draft->image_id,
+                            draft->application_id,
+                            draft->wish_json,
+                            count,
+                            draft->start_at,
+                            euis};
+    /* One statement, so that the answer is built from what it inserted. */
+    store_ask_json(
+        store->writer,
+        "WITH image_row AS (SELECT * FROM image WHERE id = $3), "
+        "added AS (INSERT INTO deployment (id, name, image_id, application_id, wish, device_count, "
+        "start_at) SELECT $1, $2, id, $4, $5::jsonb, $6, $7 FROM image_row RETURNING *), "
+        "devices AS (INSERT INTO deployment_device (deployment_id, device_index, dev_eui) "
+        "SELECT added.id, u.n - 1, u.dev_eui FROM added, "
+        "unnest($8::text[]) WITH ORDINALITY AS u(dev_eui, n) RETURNING 1) "
+        "SELECT json_build_object('id', d.id, 'name', d.name, 'state', d.state, "
+        "'transmission_state', NULL, 'image_id', d.image_id, 'image_name', i.name, "
+        "'image_version', i.version, 'image_size', i.size, 'image_sha256', encode(i.sha256, "
+        "'hex'), "
+        "'application_id', d.application_id, 'device_count', d.device_count, "
+        "'stages', json_build_object('version', d.device_count), 'reasons', '{}'::json, "
+        "'fragment_size', NULL, 'fragment_count', NULL, 'coded_count', NULL, 'fragments_sent', "
+        "NULL, "
+        "'fragments_total', NULL, 'frames_sent', NULL, 'region', NULL, 'data_rate', NULL, "
+        "'frequency_hz', NULL, 'session_time', NULL, 'session_end', NULL, 'estimated_end', NULL, "
+        "'created_at', " TIME(
+            "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
+                            "'start_at', " TIME(
+                                "d.start_at") ", 'problems', '[]'::json) FROM added d, image_row i",
+        8, params, ERR_MISSING, done, arg);
+    free(euis);
+}
+
+void store_deployment_list(struct store *store, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader,
+                   "SELECT json_build_object('deployments', coalesce(json_agg(" DEPLOYMENT_JSON
+                   " ORDER BY d.created_at, d.id), '[]'))" DEPLOYMENT_FROM,
+                   0, NULL, ERR_MISSING, done, arg);
+}
+
+void store_deployment_get(struct store *store, const char *id, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader, "SELECT " DEPLOYMENT_JSON DEPLOYMENT_FROM "WHERE d.id = $1", 1,
+                   &id, ERR_MISSING, done, arg);
+}
+
+void store_deployment_delete(struct store *store, const char *id, store_done_fn *done, void *arg)
+{
+    delete_unless(store, "SELECT 1 FROM deployment WHERE id = $1",
+                  "DELETE FROM deployment WHERE id = $1 AND state <> 'running'", id, done, arg);
+}
+
+void store_deployment_devices(struct store *store, const char *id, const char *stage,
+                              unsigned limit, unsigned offset, store_json_fn *done, void *arg)
+{
+    char limit_text[16], offset_text[16];
+    const char *params[] = {id, stage, limit_text, offset_text};
+
+    snprintf(limit_text, sizeof(limit_text), "%u", limit);
+    snprintf(offset_text, sizeof(offset_text), "%u", offset);
+    store_ask_json(
+        store->reader,
+        "SELECT json_build_object('total', (SELECT count(*) FROM deployment_device WHERE "
+        "deployment_id = d.id AND ($2::text IS NULL OR stage = $2)), 'devices', coalesce((SELECT "
+        "json_agg(json_build_object('dev_eui', v.dev_eui, 'stage', v.stage, 'reason', v.reason, "
+        "'reason_bits', v.reason_bits, 'command', v.command, 'call', v.call, "
+        "'attempts', v.sent_count + v.unsent_count, 'received_count', v.received_count, "
+        "'missing_count', v.missing_count, 'last_uplink_at', " TIME_MS(
+            "v.last_uplink_ms") ", "
+                                "'updated_at', " TIME(
+                                    "v.updated_at") ") ORDER BY v.device_index) FROM (SELECT * "
+                                                    "FROM "
+                                                    "deployment_device WHERE deployment_id = d.id "
+                                                    "AND ($2::text IS NULL OR stage = $2) "
+                                                    "ORDER BY device_index LIMIT $3::bigint OFFSET "
+                                                    "$4::bigint) v), '[]')) FROM deployment d "
+                                                    "WHERE d.id = $1",
+        4, params, ERR_MISSING, done, arg);
+}
+
+void store_deployment_retry_source(struct store *store, const char *id, store_json_fn *done,
+                                   void *arg)
+{
+    store_ask_json(
+        store->reader,
+        "SELECT json_build_object('wish', d.wish, 'image_id', d.image_id, "
+        "'application_id', d.application_id, 'name', d.name, 'devices', (SELECT json_agg(dev_eui "
+        "ORDER "
+        "BY device_index) FROM deployment_device WHERE deployment_id = d.id AND stage = 'failed')) "
+        "FROM deployment d WHERE d.id = $1 AND d.state IN ('partial', 'failed', 'aborted') "
+        "AND EXISTS (SELECT 1 FROM deployment_device WHERE deployment_id = d.id AND stage = "
+        "'failed')",
+        1, &id, ERR_STATE, done, arg);
+}
+
+/* requests */
+
+#define REQUEST_JSON                                                                               \
+    "json_build_object('id', r.id, 'kind', r.kind, 'deployment_id', r.deployment_id, 'state', "    \
+    "r.state, "                                                                                    \
+    "'detail', r.detail, 'problems', r.problems, 'created_at', " TIME(                             \
+        "r.created_at") ", "                                                                       \
+                        "'done_at', " TIME("r.done_at") ")"
+
+void store_request_add(struct store *store, const struct uuid *id, const char *kind,
+                       const char *deployment_id, store_json_fn *done, void *arg)
+{
+    char id_text[UUID_TEXT_SIZE];
+    const char *params[] = {id_text, kind, deployment_id};
+
+    uuid_format(id, id_text);
+    store_ask_json(store->writer,
+                   "INSERT INTO request AS r (id, kind, deployment_id) SELECT $1, $2::text, d.id "
+                   "FROM deployment d "
+                   "WHERE d.id = $3 AND (($2 = 'start' AND d.state IN ('draft', 'scheduled')) OR "
+                   "($2 = 'abort' AND "
+                   "d.state IN ('running', 'scheduled'))) RETURNING " REQUEST_JSON,
+                   3, params, ERR_STATE, done, arg);
+}
+
+void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader, "SELECT " REQUEST_JSON " FROM request r WHERE r.id = $1", 1, &id,
+                   ERR_MISSING, done, arg);
+}
+
+void store_request_open(struct store *store, store_json_fn *done, void *arg)
+{
+    store_ask_json(
+        store->writer,
+        "SELECT coalesce(json_agg(json_build_object('id', id, 'kind', kind, 'deployment_id', "
+        "deployment_id) ORDER BY created_at, id), '[]') FROM request WHERE state = 'open'",
+        0, NULL, ERR_MISSING, done, arg);
+}
+
+/* the rest */
+
+void store_device_timeline(struct store *store, const char *dev_eui, store_json_fn *done, void *arg)
+{
+    store_ask_json(
+        store->reader,
+        "SELECT json_build_object('dev_eui', $1::text, 'deployments', (SELECT "
+        "json_agg(json_build_object('id', d.id, "
+        "'name', d.name, 'state', d.state, 'stage', v.stage, 'reason', v.reason) ORDER BY "
+        "d.created_at) "
+        "FROM deployment_device v JOIN deployment d ON d.id = v.deployment_id WHERE v.dev_eui = "
+        "$1), "
+        "'events', coalesce((SELECT json_agg(json_build_object('at', " TIME_MS(
+            "e.at_ms") ", 'deployment_id', "
+                       "e.deployment_id, 'kind', e.kind, 'text', e.text, 'value', e.value, "
+                       "'detail', e.detail) ORDER BY e.id) "
+                       "FROM (SELECT * FROM event WHERE dev_eui = $1 ORDER BY id DESC LIMIT 500) "
+                       "e), '[]')) "
+                       "WHERE EXISTS (SELECT 1 FROM deployment_device WHERE dev_eui = $1)",
+        1, &dev_eui, ERR_MISSING, done, arg);
+}
+
+void store_counts(struct store *store, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->reader,
+                   "SELECT coalesce(json_object_agg(s.state, s.n), '{}') FROM (SELECT state, "
+                   "count(*) AS n FROM "
+                   "deployment GROUP BY state) s",
+                   0, NULL, ERR_MISSING, done, arg);
+}
+
+void store_tokens(struct store *store, store_json_fn *done, void *arg)
+{
+    store_ask_json(store->writer,
+                   "SELECT coalesce(json_agg(json_build_object('sha256', encode(sha256, 'hex'), "
+                   "'access', access)), "
+                   "'[]') FROM api_token",
+                   0, NULL, ERR_MISSING, done, arg);
+}
+
+void store_token_add(struct store *store, const char *name, const uint8_t sha256[32],
+                     const char *access, store_done_fn *done, void *arg)
+{
+    char hash[67] = "\\x";
+    const char *params[] = {hash, name, access};
+    struct pg_batch *batch = pg_batch_new();
+
+    hex_encode(sha256, 32, hash + 2);
+    pg_add(batch, "INSERT INTO api_token (sha256, name, access) VALUES ($1, $2, $3)", 3, params);
+    store_do(store->writer, batch, 0, ERR_REFUSED, done, arg);
+}

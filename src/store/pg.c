@@ -1,0 +1,486 @@
+#include "store/pg.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+#include <uv.h>
+
+#define RETRY_FIRST_MS  200
+#define RETRY_LAST_MS   5000
+#define SQLSTATE_UNIQUE "23505"
+
+struct statement {
+    char *sql;
+    size_t param_count;
+    char *params[PG_PARAMS_MAX];
+};
+
+struct pg_batch {
+    struct pg_batch *next;
+    struct statement *statements;
+    size_t count, capacity;
+    pg_done_fn *done;
+    void *arg;
+};
+
+struct pg_results {
+    PGresult **items;
+    size_t count;
+};
+
+struct pg {
+    uv_loop_t *loop;
+    char *conninfo;
+    PGconn *conn;
+    uv_poll_t *poll; /* of conn's socket; freed by its close callback */
+    uv_timer_t retry;
+    pg_state_fn *on_state;
+    void *arg;
+    struct pg_batch *first, **last; /* the first one is under way when is_busy */
+    size_t queued;
+    bool is_connected, is_busy, is_closing;
+    struct pg_results results; /* of the batch under way */
+    char *error;               /* the first error of the batch under way */
+    enum err err;
+    uint64_t retry_ms;
+    void (*on_closed)(void *arg);
+    void *closed_arg;
+};
+
+static void *must(void *memory)
+{
+    if (memory == NULL) {
+        abort(); /* out of memory: the supervisor starts us again, the store knows where we were */
+    }
+    return memory;
+}
+
+/* batches */
+
+struct pg_batch *pg_batch_new(void)
+{
+    return must(calloc(1, sizeof(struct pg_batch)));
+}
+
+void pg_batch_free(struct pg_batch *batch)
+{
+    if (batch == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        for (size_t p = 0; p < batch->statements[i].param_count; p++) {
+            free(batch->statements[i].params[p]);
+        }
+        free(batch->statements[i].sql);
+    }
+    free(batch->statements);
+    free(batch);
+}
+
+bool pg_batch_is_empty(const struct pg_batch *batch)
+{
+    return batch->count == 0;
+}
+
+void pg_add(struct pg_batch *batch, const char *sql, size_t param_count, const char *const *params)
+{
+    assert(param_count <= PG_PARAMS_MAX);
+    if (batch->count == batch->capacity) {
+        batch->capacity = batch->capacity == 0 ? 4 : 2 * batch->capacity;
+        batch->statements =
+            must(realloc(batch->statements, batch->capacity * sizeof(*batch->statements)));
+    }
+    struct statement *s = &batch->statements[batch->count++];
+    *s = (struct statement){.sql = must(strdup(sql)), .param_count = param_count};
+    for (size_t p = 0; p < param_count; p++) {
+        s->params[p] = params[p] == NULL ? NULL : must(strdup(params[p]));
+    }
+}
+
+/* the connection */
+
+static void connect_again(struct pg *pg);
+static void on_poll(uv_poll_t *poll, int status, int events);
+static void send_next(struct pg *pg);
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void stop_polling(struct pg *pg)
+{
+    if (pg->poll != NULL) {
+        uv_poll_stop(pg->poll);
+        uv_close((uv_handle_t *)pg->poll, free_handle);
+        pg->poll = NULL;
+    }
+}
+
+static void poll_for(struct pg *pg, int events)
+{
+    int fd = PQsocket(pg->conn);
+    uv_os_fd_t polled = -1;
+
+    if (pg->poll != NULL && (uv_fileno((uv_handle_t *)pg->poll, &polled) != 0 || polled != fd)) {
+        stop_polling(pg); /* libpq may change its socket while it connects */
+    }
+    if (pg->poll == NULL) {
+        pg->poll = must(calloc(1, sizeof(*pg->poll)));
+        if (uv_poll_init(pg->loop, pg->poll, fd) != 0) {
+            abort(); /* only for a descriptor that is none */
+        }
+        pg->poll->data = pg;
+    }
+    uv_poll_start(pg->poll, events, on_poll);
+}
+
+static void clear_results(struct pg *pg)
+{
+    for (size_t i = 0; i < pg->results.count; i++) {
+        PQclear(pg->results.items[i]);
+    }
+    free(pg->results.items);
+    pg->results = (struct pg_results){0};
+    free(pg->error);
+    pg->error = NULL;
+    pg->err = ERR_OK;
+}
+
+/* Ends the first batch of the queue. */
+static void finish_batch(struct pg *pg, enum err err, const char *text)
+{
+    struct pg_batch *batch = pg->first;
+    struct pg_results results = pg->results;
+    char *error = pg->error;
+
+    pg->first = batch->next;
+    if (pg->first == NULL) {
+        pg->last = &pg->first;
+    }
+    pg->queued--;
+    pg->is_busy = false;
+    pg->results = (struct pg_results){0};
+    pg->error = NULL;
+    pg->err = ERR_OK;
+    if (batch->done != NULL) {
+        batch->done(batch->arg, err, text, err == ERR_OK ? &results : NULL);
+    }
+    pg_batch_free(batch);
+    for (size_t i = 0; i < results.count; i++) {
+        PQclear(results.items[i]);
+    }
+    free(results.items);
+    free(error);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    connect_again(timer->data);
+}
+
+static void lose(struct pg *pg)
+{
+    char *text = must(strdup(pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory"));
+    size_t size = strlen(text);
+
+    while (size > 0 && text[size - 1] == '\n') {
+        text[--size] = '\0';
+    }
+    stop_polling(pg);
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+    pg->is_connected = false;
+    if (pg->is_busy) {
+        finish_batch(pg, ERR_UNAVAILABLE, text);
+    }
+    if (!pg->is_closing) {
+        pg->on_state(pg->arg, text);
+        uv_timer_start(&pg->retry, on_retry, pg->retry_ms, 0);
+        pg->retry_ms = pg->retry_ms * 2 > RETRY_LAST_MS ? RETRY_LAST_MS : pg->retry_ms * 2;
+    }
+    free(text);
+}
+
+static void on_connected(struct pg *pg)
+{
+    if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
+        lose(pg);
+        return;
+    }
+    pg->is_connected = true;
+    pg->retry_ms = RETRY_FIRST_MS;
+    poll_for(pg, UV_READABLE);
+    pg->on_state(pg->arg, NULL);
+    send_next(pg);
+}
+
+static void connect_step(struct pg *pg)
+{
+    switch (PQconnectPoll(pg->conn)) {
+    case PGRES_POLLING_READING:
+        poll_for(pg, UV_READABLE);
+        break;
+    case PGRES_POLLING_WRITING:
+        poll_for(pg, UV_WRITABLE);
+        break;
+    case PGRES_POLLING_OK:
+        on_connected(pg);
+        break;
+    case PGRES_POLLING_FAILED:
+    case PGRES_POLLING_ACTIVE:
+    default:
+        lose(pg);
+        break;
+    }
+}
+
+static void ignore_notice(void *arg, const PGresult *result)
+{
+    (void)arg, (void)result;
+}
+
+static void connect_again(struct pg *pg)
+{
+    static const char *const names[] = {"dbname", "options", "client_encoding", "application_name",
+                                        NULL};
+    const char *values[] = {pg->conninfo, "-c search_path=fuotad", "UTF8", "fuotad", NULL};
+
+    pg->conn = PQconnectStartParams(names, values, 1);
+    if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
+        lose(pg);
+        return;
+    }
+    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    poll_for(pg, UV_WRITABLE);
+}
+
+/* sending and receiving */
+
+static void flush(struct pg *pg)
+{
+    int left = PQflush(pg->conn);
+
+    if (left < 0) {
+        lose(pg);
+    } else {
+        poll_for(pg, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+    }
+}
+
+static void send_next(struct pg *pg)
+{
+    if (!pg->is_connected || pg->is_busy || pg->first == NULL) {
+        return;
+    }
+    struct pg_batch *batch = pg->first;
+    bool is_sent = true;
+
+    pg->is_busy = true;
+    for (size_t i = 0; i < batch->count && is_sent; i++) {
+        struct statement *s = &batch->statements[i];
+        is_sent = PQsendQueryParams(pg->conn, s->sql, (int)s->param_count, NULL,
+                                    (const char *const *)s->params, NULL, NULL, 0) == 1;
+    }
+    if (!is_sent || PQpipelineSync(pg->conn) != 1) {
+        lose(pg);
+        return;
+    }
+    flush(pg);
+}
+
+static void keep_error(struct pg *pg, PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (pg->err == ERR_OK) {
+        const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+        pg->err = state != NULL && strcmp(state, SQLSTATE_UNIQUE) == 0 ? ERR_EXISTS : ERR_REFUSED;
+        pg->error = must(strdup(text != NULL ? text : "no text"));
+    }
+    PQclear(result);
+}
+
+static void keep_result(struct pg *pg, PGresult *result)
+{
+    struct pg_results *r = &pg->results;
+
+    r->items = must(realloc(r->items, (r->count + 1) * sizeof(PGresult *)));
+    r->items[r->count++] = result;
+}
+
+static void receive(struct pg *pg)
+{
+    while (pg->conn != NULL && pg->is_busy && !PQisBusy(pg->conn)) {
+        PGresult *result = PQgetResult(pg->conn);
+        if (result == NULL) {
+            continue; /* the end of one statement's results */
+        }
+        switch (PQresultStatus(result)) {
+        case PGRES_PIPELINE_SYNC: {
+            PQclear(result);
+            finish_batch(pg, pg->err, pg->error);
+            send_next(pg);
+            break;
+        }
+        case PGRES_TUPLES_OK:
+        case PGRES_COMMAND_OK:
+            keep_result(pg, result);
+            break;
+        case PGRES_PIPELINE_ABORTED: /* behind the statement that failed */
+            PQclear(result);
+            break;
+        case PGRES_EMPTY_QUERY:
+        case PGRES_COPY_OUT:
+        case PGRES_COPY_IN:
+        case PGRES_BAD_RESPONSE:
+        case PGRES_NONFATAL_ERROR:
+        case PGRES_FATAL_ERROR:
+        case PGRES_COPY_BOTH:
+        case PGRES_SINGLE_TUPLE:
+        default:
+            keep_error(pg, result);
+            break;
+        }
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct pg *pg = poll->data;
+
+    if (!pg->is_connected) {
+        connect_step(pg);
+        return;
+    }
+    if (status < 0) {
+        lose(pg);
+        return;
+    }
+    if ((events & UV_READABLE) != 0 && PQconsumeInput(pg->conn) != 1) {
+        lose(pg);
+        return;
+    }
+    receive(pg);
+    if (pg->conn != NULL && pg->is_connected) {
+        if (PQstatus(pg->conn) == CONNECTION_BAD) {
+            lose(pg);
+        } else {
+            flush(pg);
+        }
+    }
+}
+
+struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_state, void *arg)
+{
+    struct pg *pg = must(calloc(1, sizeof(*pg)));
+
+    pg->loop = loop;
+    pg->conninfo = must(strdup(conninfo));
+    pg->on_state = on_state;
+    pg->arg = arg;
+    pg->last = &pg->first;
+    pg->retry_ms = RETRY_FIRST_MS;
+    uv_timer_init(loop, &pg->retry);
+    pg->retry.data = pg;
+    uv_timer_start(&pg->retry, on_retry, 0, 0);
+    return pg;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct pg *pg = handle->data;
+
+    if (pg->on_closed != NULL) {
+        pg->on_closed(pg->closed_arg);
+    }
+    free(pg->conninfo);
+    free(pg);
+}
+
+void pg_close(struct pg *pg, void (*cb)(void *arg), void *arg)
+{
+    pg->is_closing = true;
+    pg->on_closed = cb;
+    pg->closed_arg = arg;
+    stop_polling(pg);
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+    pg->is_connected = false;
+    clear_results(pg);
+    while (pg->first != NULL) {
+        finish_batch(pg, ERR_UNAVAILABLE, "the program ends");
+    }
+    uv_close((uv_handle_t *)&pg->retry, on_closed);
+}
+
+bool pg_is_connected(const struct pg *pg)
+{
+    return pg->is_connected;
+}
+
+size_t pg_queued(const struct pg *pg)
+{
+    return pg->queued;
+}
+
+void pg_send(struct pg *pg, struct pg_batch *batch, pg_done_fn *done, void *arg)
+{
+    batch->done = done;
+    batch->arg = arg;
+    *pg->last = batch;
+    pg->last = &batch->next;
+    pg->queued++;
+    send_next(pg);
+}
+
+/* results */
+
+size_t pg_row_count(const struct pg_results *results, size_t statement)
+{
+    assert(statement < results->count);
+    return (size_t)PQntuples(results->items[statement]);
+}
+
+bool pg_is_null(const struct pg_results *results, size_t statement, size_t row, size_t column)
+{
+    assert(statement < results->count);
+    return PQgetisnull(results->items[statement], (int)row, (int)column) == 1;
+}
+
+const char *pg_text(const struct pg_results *results, size_t statement, size_t row, size_t column)
+{
+    assert(statement < results->count);
+    return PQgetvalue(results->items[statement], (int)row, (int)column);
+}
+
+int64_t pg_number(const struct pg_results *results, size_t statement, size_t row, size_t column)
+{
+    return strtoll(pg_text(results, statement, row, column), NULL, 10);
+}
+
+size_t pg_affected(const struct pg_results *results, size_t statement)
+{
+    assert(statement < results->count);
+    return strtoul(PQcmdTuples(results->items[statement]), NULL, 10);
+}
+
+uint8_t *pg_bytes(const struct pg_results *results, size_t statement, size_t row, size_t column,
+                  size_t *ret_size)
+{
+    if (pg_is_null(results, statement, row, column)) {
+        return NULL;
+    }
+    const char *text = pg_text(results, statement, row, column);
+    size_t size = 0;
+    unsigned char *octets = PQunescapeBytea((const unsigned char *)text, &size);
+
+    must(octets);
+    uint8_t *copy = must(malloc(size > 0 ? size : 1));
+    memcpy(copy, octets, size);
+    PQfreemem(octets);
+    *ret_size = size;
+    return copy;
+}
