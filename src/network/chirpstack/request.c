@@ -1,0 +1,94 @@
+/* request.c - calls of the driver: their memory, their sending, and what a gRPC status means. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "impl.h"
+#include "lorawan/keys.h"
+
+struct request *request_new(struct chirpstack *cs, network_done_fn *done, void *arg)
+{
+    struct request *r = calloc(1, sizeof(*r));
+
+    if (r == NULL) {
+        abort();
+    }
+    r->cs = cs;
+    r->done = done;
+    r->arg = arg;
+    return r;
+}
+
+void request_end(struct request *r, enum network_outcome outcome, const char *text,
+                 const struct network_answer *answer)
+{
+    static const struct network_answer nothing;
+
+    r->done(r->arg, outcome, text != NULL ? text : "", answer != NULL ? answer : &nothing);
+    for (size_t i = 0; i < r->id_count; i++) {
+        free(r->ids[i]);
+    }
+    for (size_t i = 0; i < 2 * r->tag_count; i++) {
+        free(r->tags[i]);
+    }
+    free(r->tags);
+    free(r->ids);
+    free(r->name);
+    free(r->gateways);
+    free(r->euis);
+    free(r->found);
+    if (r->packed != NULL) {
+        key_wipe(r->packed, r->packed_size); /* a group's keys */
+    }
+    free(r->packed);
+    free(r);
+}
+
+void request_send(struct request *r, const char *path, const ProtobufCMessage *message,
+                  grpc_done_fn *done)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = malloc(size > 0 ? size : 1);
+
+    if (packed == NULL) {
+        abort();
+    }
+    protobuf_c_message_pack(message, packed);
+    grpc_call(r->cs->grpc, path, packed, size, done, r);
+    key_wipe(packed, size);
+    free(packed);
+}
+
+/* PostgreSQL's and SQLite's words; ChirpStack never says ALREADY_EXISTS. */
+bool is_duplicate(enum grpc_result result, int status, const char *text)
+{
+    return result == GRPC_ANSWERED && status == GRPC_INTERNAL && text != NULL &&
+           (strstr(text, "duplicate key") != NULL || strstr(text, "UNIQUE constraint") != NULL);
+}
+
+enum network_outcome outcome_of(enum grpc_result result, int status, const char *text)
+{
+    if (result == GRPC_NOT_SENT) {
+        return NETWORK_FAILED;
+    }
+    if (result == GRPC_LOST) {
+        return NETWORK_UNKNOWN;
+    }
+    switch (status) {
+    case GRPC_OK:
+        return NETWORK_DONE;
+    case GRPC_NOT_FOUND:
+        return NETWORK_MISSING;
+    case GRPC_UNAUTHENTICATED:
+        /* A tenant's key gets this, without words, for what does not exist; with words the token is
+         * wrong, and a better one may come with the next start. */
+        return text == NULL || text[0] == '\0' ? NETWORK_MISSING : NETWORK_FAILED;
+    case GRPC_INTERNAL:
+    case GRPC_UNAVAILABLE: /* said by the server itself or a proxy: it was not processed, or rolled
+                              back */
+        return NETWORK_FAILED;
+    case GRPC_DEADLINE_EXCEEDED:
+        return NETWORK_UNKNOWN;
+    default:
+        return NETWORK_REFUSED;
+    }
+}
