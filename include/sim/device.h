@@ -1,13 +1,13 @@
 /*
  * device.h - a virtual LoRaWAN device: TS003, TS004 and TS005 version 1, seen from the device.
  *
- * No I/O and no clock: the caller brings the protocol time (milliseconds since the Unix epoch) with every call, never
- * earlier than in the call before, carries the uplinks away through a callback and asks when to wake the device next.
- * Written from the specifications; nothing is shared with the daemon's own protocol code. Draws depend on the seed in
- * the configuration alone.
+ * No I/O and no clock: the caller brings the protocol time (milliseconds since the Unix epoch) with
+ * every call, never earlier than in the call before, carries the uplinks away through a callback
+ * and asks when to wake the device next. Written from the specifications; nothing is shared with
+ * the daemon's own protocol code. Draws depend on the seed in the configuration alone.
  *
- * Memory: the struct holds everything but the image and the decoder, which are allocated at FragSessionSetupReq, and a
- * decoder row per coded fragment that is kept.
+ * Memory: the struct holds everything but the image and the decoder, which are allocated at
+ * FragSessionSetupReq, and a decoder row per coded fragment that is kept.
  */
 #ifndef SIM_DEVICE_H
 #define SIM_DEVICE_H
@@ -21,13 +21,13 @@
 #include "sim/frag_decoder.h"
 #include "sim/stacks.h"
 
-#define DEVICE_KEY_SIZE          16
-#define DEVICE_PAYLOAD_SIZE_MAX  242
-#define DEVICE_ANSWER_SIZE_MAX   64
-#define DEVICE_ANSWER_COUNT_MAX  8
-#define DEVICE_GROUP_COUNT       4
-#define DEVICE_FRAG_INDEX_COUNT  4
-#define DEVICE_NEVER             INT64_MAX
+#define DEVICE_KEY_SIZE           16
+#define DEVICE_PAYLOAD_SIZE_MAX   242
+#define DEVICE_ANSWER_SIZE_MAX    64
+#define DEVICE_ANSWER_COUNT_MAX   8
+#define DEVICE_GROUP_COUNT        4
+#define DEVICE_FRAG_INDEX_COUNT   4
+#define DEVICE_NEVER              INT64_MAX
 #define DEVICE_PORT_CLOCK         202
 #define DEVICE_PORT_FRAGMENTATION 201
 #define DEVICE_PORT_MULTICAST     200
@@ -36,50 +36,52 @@
 struct device;
 
 /*
- * The device sends an uplink at `now_ms`; `payload` is borrowed. Returns for how many milliseconds it can send nothing
- * else (time on air and receive windows). `arg` is the configuration's.
+ * The device sends an uplink at `now_ms`; `payload` is borrowed. Returns for how many milliseconds
+ * it can send nothing else (time on air and receive windows). `arg` is the configuration's.
  */
-typedef uint32_t device_send_fn(void *arg, struct device *device, uint8_t f_port, const uint8_t *payload, size_t size,
-                                int64_t now_ms);
+typedef uint32_t device_send_fn(void *arg, struct device *device, uint8_t f_port,
+                                const uint8_t *payload, size_t size, int64_t now_ms);
 /* The device joins again at `now_ms`: it has restarted and forgotten its sessions. */
 typedef void device_join_fn(void *arg, struct device *device, int64_t now_ms);
 
-/* A zeroed configuration with an EUI, a key and `send` is a well behaved class A device that never speaks unasked. */
+/* A zeroed configuration with an EUI, a key and `send` is a well behaved class A device that never
+ * speaks unasked. */
 struct device_config {
     uint64_t dev_eui;
     uint64_t seed; /* of this device's own draws; mixed with the EUI */
     enum stack_kind kind;
-    bool is_lorawan_1_1;               /* root_key is AppKey, otherwise GenAppKey */
+    bool is_lorawan_1_1; /* root_key is AppKey, otherwise GenAppKey */
     uint8_t root_key[DEVICE_KEY_SIZE];
-    bool is_class_c;                   /* outside multicast sessions */
-    uint32_t uplink_interval_ms;       /* of application uplinks on FPort 10; 0: none */
-    uint32_t uplink_jitter_ms;         /* each interval is up to that much shorter or longer */
-    bool has_no_clock;                 /* until the first AppTimeAns */
-    int64_t clock_offset_ms;           /* of the device's clock, ahead is positive; unused without a clock */
-    bool is_quiet_about_time;          /* sends no AppTimeReq of its own */
-    bool is_deaf;                      /* hears nothing */
-    bool is_mute;                      /* never speaks */
-    bool refuses_group_setup;          /* McGroupSetupAns IDerror */
-    uint8_t refused_session_bits;      /* McClassC/BSessionAns bits 4:2 */
-    uint8_t refused_frag_setup_bits;   /* FragSessionSetupAns bits 3:0 */
-    uint16_t fragment_count_max;       /* 0: 16383 */
-    uint8_t fragment_size_max;         /* 0: 239 */
-    uint16_t lost_max;                 /* uncoded fragments the decoder can do without; 0: all */
-    uint32_t image_size_max;           /* octets, padding included; 0: 4 MiB */
-    uint32_t frequency_min_hz;         /* what the radio can be tuned to; 0: 100 MHz */
-    uint32_t frequency_max_hz;         /* 0: 1.67 GHz */
-    uint16_t dr_mask;                  /* bit n: downlink DRn exists; 0: 0..15 */
-    bool answers_with_regular;         /* answers wait for the next application uplink */
-    uint32_t answer_delay_ms;          /* answers go out that much later than the stack would send them */
-    uint8_t answer_repeats;            /* each answer is sent that many times more, 10 s apart */
-    int64_t rejoin_after_ms;           /* restarts that long after device_init(); 0: never */
-    uint16_t rejoin_at_fragment;       /* restarts when it hears that N, once; 0: never */
+    bool is_class_c;             /* outside multicast sessions */
+    uint32_t uplink_interval_ms; /* of application uplinks on FPort 10; 0: none */
+    uint32_t uplink_jitter_ms;   /* each interval is up to that much shorter or longer */
+    bool has_no_clock;           /* until the first AppTimeAns */
+    int64_t clock_offset_ms;  /* of the device's clock, ahead is positive; unused without a clock */
+    bool is_quiet_about_time; /* sends no AppTimeReq of its own */
+    bool is_deaf;             /* hears nothing */
+    bool is_mute;             /* never speaks */
+    bool refuses_group_setup; /* McGroupSetupAns IDerror */
+    uint8_t refused_session_bits;    /* McClassC/BSessionAns bits 4:2 */
+    uint8_t refused_frag_setup_bits; /* FragSessionSetupAns bits 3:0 */
+    uint16_t fragment_count_max;     /* 0: 16383 */
+    uint8_t fragment_size_max;       /* 0: 239 */
+    uint16_t lost_max;               /* uncoded fragments the decoder can do without; 0: all */
+    uint32_t image_size_max;         /* octets, padding included; 0: 4 MiB */
+    uint32_t frequency_min_hz;       /* what the radio can be tuned to; 0: 100 MHz */
+    uint32_t frequency_max_hz;       /* 0: 1.67 GHz */
+    uint16_t dr_mask;                /* bit n: downlink DRn exists; 0: 0..15 */
+    bool answers_with_regular;       /* answers wait for the next application uplink */
+    uint32_t answer_delay_ms;    /* answers go out that much later than the stack would send them */
+    uint8_t answer_repeats;      /* each answer is sent that many times more, 10 s apart */
+    int64_t rejoin_after_ms;     /* restarts that long after device_init(); 0: never */
+    uint16_t rejoin_at_fragment; /* restarts when it hears that N, once; 0: never */
     device_send_fn *send;
     device_join_fn *join; /* may be NULL */
     void *arg;
 };
 
-/* A multicast frame as it is on the air, its keys and its full counter standing for payload encryption and MIC. */
+/* A multicast frame as it is on the air, its keys and its full counter standing for payload
+ * encryption and MIC. */
 struct device_multicast_frame {
     uint32_t mc_addr;
     uint8_t app_s_key[DEVICE_KEY_SIZE];
@@ -105,8 +107,8 @@ enum device_hearing {
 struct device_answer {
     int64_t due_ms; /* DEVICE_NEVER: the slot is free */
     int64_t created_ms;
-    int64_t start_ms;       /* TimeToStart at `start_offset` counts down to it */
-    uint8_t start_offset;   /* 0: none */
+    int64_t start_ms;     /* TimeToStart at `start_offset` counts down to it */
+    uint8_t start_offset; /* 0: none */
     uint8_t f_port;
     uint8_t size;
     uint8_t repeats_left;
@@ -157,14 +159,14 @@ struct device_counters {
     uint32_t multicast_heard;
     uint32_t multicast_other_key;
     uint32_t multicast_counter_old;
-    uint32_t fragments;         /* DataFragment that reached a session */
-    uint32_t group_setups;      /* McGroupSetupReq accepted */
-    uint32_t frag_setups;       /* FragSessionSetupReq accepted */
+    uint32_t fragments;    /* DataFragment that reached a session */
+    uint32_t group_setups; /* McGroupSetupReq accepted */
+    uint32_t frag_setups;  /* FragSessionSetupReq accepted */
     uint32_t frag_refusals;
-    uint32_t sessions_planned;  /* session requests accepted */
+    uint32_t sessions_planned; /* session requests accepted */
     uint32_t sessions_opened;
     uint32_t restarts;
-    uint32_t lost_to_restart;   /* blocks begun and forgotten */
+    uint32_t lost_to_restart; /* blocks begun and forgotten */
 };
 
 struct device {
@@ -184,26 +186,30 @@ struct device {
     struct frag_decoder decoders[DEVICE_FRAG_INDEX_COUNT];
     struct device_counters counters;
     uint8_t rx[2 * (UINT8_MAX + 1)]; /* the receive buffer: old octets stay behind shorter frames */
-    uint8_t *image;            /* of the last complete block, padding included */
-    size_t image_size;         /* without padding */
+    uint8_t *image;                  /* of the last complete block, padding included */
+    size_t image_size;               /* without padding */
     uint8_t image_descriptor[4];
     uint8_t last_index; /* FragIndex set up last */
 };
 
 /*
- * The device joins at `now_ms`; the first application uplink follows within one interval. `device` is zeroed first.
+ * The device joins at `now_ms`; the first application uplink follows within one interval. `device`
+ * is zeroed first.
  *
  * ERR_MISSING  the configuration has no `send`
  */
-MUST_CHECK enum err device_init(struct device *device, const struct device_config *config, int64_t now_ms);
+MUST_CHECK enum err device_init(struct device *device, const struct device_config *config,
+                                int64_t now_ms);
 void device_release(struct device *device);
 
 /* A unicast downlink that reached the device; `size` is at most DEVICE_PAYLOAD_SIZE_MAX. */
-void device_on_downlink(struct device *device, uint8_t f_port, const uint8_t *payload, size_t size, int64_t now_ms);
+void device_on_downlink(struct device *device, uint8_t f_port, const uint8_t *payload, size_t size,
+                        int64_t now_ms);
 
-/* A multicast frame that reached the device's antenna undamaged; says whether the device took it. */
-enum device_hearing device_on_multicast(struct device *device, const struct device_multicast_frame *frame,
-                                        int64_t now_ms);
+/* A multicast frame that reached the device's antenna undamaged; says whether the device took it.
+ */
+enum device_hearing device_on_multicast(struct device *device,
+                                        const struct device_multicast_frame *frame, int64_t now_ms);
 
 /* When to call device_wake() next; DEVICE_NEVER for never. Ask again after every other call. */
 int64_t device_next_wake(const struct device *device);
@@ -215,7 +221,8 @@ void device_hold(struct device *device, int64_t until_ms);
 /* Power cut and a new join: what lives in RAM is lost, the clock and a complete image stay. */
 void device_restart(struct device *device, int64_t now_ms);
 
-/* True while the radio listens for multicast with session parameters; class C unicast is not heard then. */
+/* True while the radio listens for multicast with session parameters; class C unicast is not heard
+ * then. */
 bool device_session_is_open(const struct device *device);
 bool device_session_is_planned(const struct device *device);
 bool device_is_complete(const struct device *device);

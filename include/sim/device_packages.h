@@ -1,5 +1,6 @@
 /*
- * device_packages.h - what the files of the virtual device share: reading commands, collecting answers, keys.
+ * device_packages.h - what the files of the virtual device share: reading commands, collecting
+ * answers, keys.
  *
  * Not for users of the device; those include sim/device.h.
  */
@@ -29,7 +30,8 @@ struct exchange {
     uint8_t octets[DEVICE_ANSWER_SIZE_MAX];
 };
 
-/* Octets of a downlink command behind its identifier; false for a command the device does not know. */
+/* Octets of a downlink command behind its identifier; false for a command the device does not know.
+ */
 typedef bool command_size_fn(const struct device *device, uint8_t cid, size_t *ret_size);
 typedef bool command_is_fn(uint8_t cid);
 typedef void command_fn(struct exchange *x, uint8_t cid, struct reader *r);
@@ -51,7 +53,8 @@ extern const struct package_def device_fragmentation_package;
 void exchange_answer(struct exchange *x, const void *octets, size_t size);
 
 /* device_answers.c: runs a payload received through `group_index`, and the answers that wait. */
-void device_execute(struct device *device, int group_index, uint8_t f_port, const uint8_t *payload, size_t size);
+void device_execute(struct device *device, int group_index, uint8_t f_port, const uint8_t *payload,
+                    size_t size);
 struct device_answer *device_answer_first(struct device *device);
 void device_answer_send(struct device *device, struct device_answer *answer);
 
@@ -66,8 +69,8 @@ int64_t device_multicast_next(const struct device *device);
 void device_multicast_wake(struct device *device);
 
 /* device_fragmentation.c: a DataFragment, `group_index` as in struct exchange. */
-void device_fragment(struct device *device, int group_index, uint8_t frag_index, uint16_t number, const uint8_t *data,
-                     size_t size);
+void device_fragment(struct device *device, int group_index, uint8_t frag_index, uint16_t number,
+                     const uint8_t *data, size_t size);
 
 /* Sends an uplink now and notes for how long the device is busy. */
 void device_send(struct device *device, uint8_t f_port, const uint8_t *payload, size_t size);
@@ -80,7 +83,8 @@ uint32_t device_draw(struct device *device, uint32_t from, uint32_t to);
  * ERR_CRYPTO  the crypto library failed
  */
 MUST_CHECK enum err device_keys_derive(const uint8_t root_key[DEVICE_KEY_SIZE], bool is_lorawan_1_1,
-                                       const uint8_t mc_key_encrypted[DEVICE_KEY_SIZE], uint32_t mc_addr,
-                                       uint8_t ret_app_s_key[DEVICE_KEY_SIZE], uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE]);
+                                       const uint8_t mc_key_encrypted[DEVICE_KEY_SIZE],
+                                       uint32_t mc_addr, uint8_t ret_app_s_key[DEVICE_KEY_SIZE],
+                                       uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE]);
 
 #endif

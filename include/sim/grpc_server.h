@@ -1,5 +1,6 @@
 /*
- * grpc_server.h - unary gRPC over cleartext HTTP/2, on the loopback address only. Wraps nghttp2 on uv_tcp.
+ * grpc_server.h - unary gRPC over cleartext HTTP/2, on the loopback address only. Wraps nghttp2 on
+ * uv_tcp.
  */
 #ifndef SIM_GRPC_SERVER_H
 #define SIM_GRPC_SERVER_H
@@ -32,7 +33,7 @@ struct grpc_call {
     size_t request_size;
     enum grpc_status status;
     char text[GRPC_TEXT_SIZE]; /* grpc-message */
-    uint8_t *reply;            /* malloc'ed by the handler, freed by the server; NULL is an empty message */
+    uint8_t *reply; /* malloc'ed by the handler, freed by the server; NULL is an empty message */
     size_t reply_size;
 };
 
@@ -46,8 +47,8 @@ struct grpc_server;
  * ERR_IO         the port cannot be had; errno is not kept, the reason is on the standard error
  * ERR_NO_MEMORY
  */
-MUST_CHECK enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, void *arg, int *ret_port,
-                                    struct grpc_server **ret_server);
+MUST_CHECK enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, void *arg,
+                                    int *ret_port, struct grpc_server **ret_server);
 
 /* Closes listener and connections; freed once the loop has closed them. */
 void grpc_server_close(struct grpc_server *server);

@@ -1,5 +1,6 @@
 /*
- * mqtt.h - the connection to the broker: MQTT 5, QoS 1, publishing only. Wraps libmosquitto on a libuv loop.
+ * mqtt.h - the connection to the broker: MQTT 5, QoS 1, publishing only. Wraps libmosquitto on a
+ * libuv loop.
  */
 #ifndef SIM_MQTT_H
 #define SIM_MQTT_H
@@ -25,7 +26,8 @@ typedef void mqtt_connected_fn(void *arg);
 MUST_CHECK enum err mqtt_new(uv_loop_t *loop, const char *host, int port, const char *client_id,
                              mqtt_connected_fn *on_connected, void *arg, struct mqtt **ret_mqtt);
 
-/* Sends what is queued if the socket takes it, disconnects, closes the handles; frees `mqtt` once they are closed. */
+/* Sends what is queued if the socket takes it, disconnects, closes the handles; frees `mqtt` once
+ * they are closed. */
 void mqtt_close(struct mqtt *mqtt);
 
 /*
@@ -34,6 +36,7 @@ void mqtt_close(struct mqtt *mqtt);
  * ERR_UNAVAILABLE  there is no connection: the event is lost, as ChirpStack's are
  * ERR_IO           libmosquitto refused it
  */
-MUST_CHECK enum err mqtt_publish(struct mqtt *mqtt, const char *topic, const void *payload, size_t size);
+MUST_CHECK enum err mqtt_publish(struct mqtt *mqtt, const char *topic, const void *payload,
+                                 size_t size);
 
 #endif

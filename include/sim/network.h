@@ -1,5 +1,6 @@
 /*
- * network.h - the simulated world's state: the network server's objects, its gateways, and the devices behind them.
+ * network.h - the simulated world's state: the network server's objects, its gateways, and the
+ * devices behind them.
  *
  * One owner for all of it, `struct network`; everything else of fuota-sim gets it passed.
  */
@@ -18,12 +19,12 @@
 #include "sim/region.h"
 #include "sim/world.h"
 
-#define NETWORK_PROFILE_MAX     16
-#define NETWORK_SPAN_COUNT      16
-#define NETWORK_QUEUE_MAX       1000  /* items of one device queue */
-#define NETWORK_GROUP_ROWS_MAX  200000 /* rows of one multicast queue */
-#define NETWORK_GROUP_MAX       1000
-#define NETWORK_NUMBER_COUNT    16384 /* fragment numbers */
+#define NETWORK_PROFILE_MAX    16
+#define NETWORK_SPAN_COUNT     16
+#define NETWORK_QUEUE_MAX      1000   /* items of one device queue */
+#define NETWORK_GROUP_ROWS_MAX 200000 /* rows of one multicast queue */
+#define NETWORK_GROUP_MAX      1000
+#define NETWORK_NUMBER_COUNT   16384 /* fragment numbers */
 
 struct network;
 struct mqtt;
@@ -57,7 +58,7 @@ struct queue_item {
     uint8_t f_port;
     uint8_t size;
     bool confirmed;
-    bool is_under_way; /* handed to a gateway */
+    bool is_under_way;  /* handed to a gateway */
     int64_t expires_ms; /* INT64_MAX: never */
     uint8_t payload[DEVICE_PAYLOAD_SIZE_MAX];
 };
@@ -134,11 +135,12 @@ struct network_counters {
 struct network {
     const struct options *options;
     const struct region *region;
+    uint8_t rx2_dr;
     struct world *world;
     struct mqtt *mqtt;
     FILE *trace; /* may be NULL */
     uint64_t seed;
-    int64_t start_ms;      /* protocol time */
+    int64_t start_ms; /* protocol time */
     int64_t start_real_ms;
     struct uuid tenant_id;
     struct uuid application_id;
@@ -153,16 +155,18 @@ struct network {
     bool scheduler_planned;
     uint64_t id_count; /* of the ids given out */
     struct network_counters counters;
-    uint32_t enqueued_numbers[NETWORK_NUMBER_COUNT]; /* how often each fragment number was enqueued */
+    uint32_t
+        enqueued_numbers[NETWORK_NUMBER_COUNT]; /* how often each fragment number was enqueued */
 };
 
 /*
  * Makes application, profiles, gateways and devices from the options; nothing happens yet.
  *
- * ERR_UNKNOWN    no such region
+ * ERR_UNKNOWN    no such region, or it has no data rate `rx2_dr`
  * ERR_NO_MEMORY
  */
-MUST_CHECK enum err network_init(struct network *network, const struct options *options, struct world *world);
+MUST_CHECK enum err network_init(struct network *network, const struct options *options,
+                                 struct world *world);
 void network_release(struct network *network);
 /* The devices begin to live. */
 void network_start(struct network *network);
@@ -176,36 +180,41 @@ bool network_gateway_is_online(const struct network *network, size_t gateway_ind
 /* Asks the device when it wants to be woken, and plans that; after every call into the device. */
 void network_plan_wake(struct sim_device *d);
 /* A line into the trace file, with the time in front. */
-void network_trace(struct network *network, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void network_trace(struct network *network, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* radio.c */
 enum direction { DIRECTION_UP, DIRECTION_DOWN, DIRECTION_MULTICAST };
-/* Whether the frame is lost between this device and gateway: depends on nothing but its arguments and the seed. */
-bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction, uint32_t f_cnt,
-                   uint32_t attempt);
-/* Gives the gateway a frame to send at once or behind what it is sending; returns when it begins. */
+/* Whether the frame is lost between this device and gateway: depends on nothing but its arguments
+ * and the seed. */
+bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction,
+                   uint32_t f_cnt, uint32_t attempt);
+/* Gives the gateway a frame to send at once or behind what it is sending; returns when it begins.
+ */
 int64_t radio_queue(struct network *network, size_t gateway_index, int64_t at_ms, uint32_t airtime);
 /* True when the gateway is sending at some time within the span. */
 bool radio_is_sending(const struct sim_gateway *gateway, int64_t from_ms, int64_t to_ms);
 bool radio_has_room(const struct sim_gateway *gateway, int64_t from_ms);
 /* The device_send_fn and device_join_fn of all devices. */
-uint32_t radio_send_uplink(void *arg, struct device *device, uint8_t f_port, const uint8_t *payload, size_t size,
-                           int64_t now_ms);
+uint32_t radio_send_uplink(void *arg, struct device *device, uint8_t f_port, const uint8_t *payload,
+                           size_t size, int64_t now_ms);
 void radio_join(void *arg, struct device *device, int64_t now_ms);
 
 /* device_queue.c */
 /* ERR_LIMIT the queue is full, ERR_NO_MEMORY; `item` is copied. */
 MUST_CHECK enum err device_queue_add(struct sim_device *d, const struct queue_item *item);
 void device_queue_flush(struct sim_device *d, bool with_under_way);
-/* The receive windows of the uplink that ended at `uplink_end_ms` and came through the gateways in `heard_mask`. */
+/* The receive windows of the uplink that ended at `uplink_end_ms` and came through the gateways in
+ * `heard_mask`. */
 void device_queue_open_windows(struct sim_device *d, uint32_t heard_mask, int64_t uplink_end_ms);
 void device_queue_plan_class_c(struct sim_device *d);
 
 /* multicast_queue.c */
 struct multicast_group *multicast_find(struct network *network, const struct uuid *id);
 /* ERR_LIMIT, ERR_NO_MEMORY; takes a row per gateway, returns the counter used. */
-MUST_CHECK enum err multicast_enqueue(struct network *network, struct multicast_group *group, uint8_t f_port,
-                                      const uint8_t *payload, size_t size, int64_t expires_ms, uint32_t *ret_f_cnt);
+MUST_CHECK enum err multicast_enqueue(struct network *network, struct multicast_group *group,
+                                      uint8_t f_port, const uint8_t *payload, size_t size,
+                                      int64_t expires_ms, uint32_t *ret_f_cnt);
 void multicast_flush(struct multicast_group *group);
 
 #endif

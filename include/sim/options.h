@@ -1,7 +1,9 @@
 /*
- * options.h - what fuota-sim is told: the command line, and the scenario file, which knows the same names.
+ * options.h - what fuota-sim is told: the command line, and the scenario file, which knows the same
+ * names.
  *
- * One table for the whole, one for what may differ from device to device. Text in, checked values out.
+ * One table for the whole, one for what may differ from device to device. Text in, checked values
+ * out.
  */
 #ifndef SIM_OPTIONS_H
 #define SIM_OPTIONS_H
@@ -13,14 +15,14 @@
 #include "base/err.h"
 #include "sim/stacks.h"
 
-#define OPTIONS_PATH_SIZE    512
-#define OPTIONS_ERROR_SIZE   512
-#define OPTIONS_OFFLINE_MAX  64
-#define OPTIONS_TAG_MAX      8
-#define OPTIONS_TAG_SIZE     48
-#define OPTIONS_GATEWAY_MAX  32
-#define OPTIONS_DEVICE_MAX   20000
-#define OPTIONS_KIND_MIXED   STACK_KIND_COUNT
+#define OPTIONS_PATH_SIZE   512
+#define OPTIONS_ERROR_SIZE  1280
+#define OPTIONS_OFFLINE_MAX 64
+#define OPTIONS_TAG_MAX     8
+#define OPTIONS_TAG_SIZE    48
+#define OPTIONS_GATEWAY_MAX 32
+#define OPTIONS_DEVICE_MAX  20000
+#define OPTIONS_KIND_MIXED  STACK_KIND_COUNT
 
 /* May differ from device to device. */
 struct device_options {
@@ -71,6 +73,7 @@ struct options {
     int64_t devices;
     int64_t seed;
     char region[32];
+    int64_t rx2_dr;
     int64_t gateways;
     double margin_s;
     double interval_s;
@@ -88,7 +91,7 @@ struct options {
     char trace[OPTIONS_PATH_SIZE];
     bool help;
     bool version;
-    struct device_options all; /* where no group says otherwise */
+    struct device_options all;   /* where no group says otherwise */
     struct device_options *each; /* one per device, owned */
     size_t offline_count;
     struct gateway_offline offline[OPTIONS_OFFLINE_MAX];
@@ -98,20 +101,25 @@ void options_init(struct options *options);
 void options_release(struct options *options);
 
 /*
- * Reads the command line, and the scenario file it names; what the command line says wins over the file's global keys,
- * a group of the file over both. Fills `each`.
+ * Reads the command line, and the scenario file it names; what the command line says wins over the
+ * file's global keys, a group of the file over both. Fills `each`.
  *
  * ERR_FORMAT     `error` says which option has which value, and what is allowed
  * ERR_NO_MEMORY  likewise
  */
-MUST_CHECK enum err options_read(struct options *options, int argc, char **argv, char error[OPTIONS_ERROR_SIZE]);
+MUST_CHECK enum err options_read(struct options *options, int argc, char **argv,
+                                 char error[OPTIONS_ERROR_SIZE]);
 
-/* Sets the option `name` of the whole, or of `device` where it is not NULL, from text. Errors as options_read(). */
-MUST_CHECK enum err options_set(struct options *options, struct device_options *device, const char *name,
-                                const char *value, char error[OPTIONS_ERROR_SIZE]);
+/* Sets the option `name` of the whole, or of `device` where it is not NULL, from text. Errors as
+ * options_read(). */
+MUST_CHECK enum err options_set(struct options *options, struct device_options *device,
+                                const char *name, const char *value,
+                                char error[OPTIONS_ERROR_SIZE]);
 
-/* Reads the scenario file; `wants_groups`: only the groups, into `each`; otherwise all but them. Errors as options_read(). */
-MUST_CHECK enum err scenario_read(struct options *options, bool wants_groups, char error[OPTIONS_ERROR_SIZE]);
+/* Reads the scenario file; `wants_groups`: only the groups, into `each`; otherwise all but them.
+ * Errors as options_read(). */
+MUST_CHECK enum err scenario_read(struct options *options, bool wants_groups,
+                                  char error[OPTIONS_ERROR_SIZE]);
 
 /* Writes the options with their defaults and bounds to the standard output. */
 void options_print_help(void);

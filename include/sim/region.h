@@ -1,7 +1,9 @@
 /*
- * region.h - what the simulator knows about the LoRaWAN regions, and the time a frame is on the air.
+ * region.h - what the simulator knows about the LoRaWAN regions, and the time a frame is on the
+ * air.
  *
- * Pure tables. Payload limits are those the network server checks multicast against (newest versions, no repeater).
+ * Pure tables. Payload limits are those the network server checks multicast against (newest
+ * versions, no repeater).
  */
 #ifndef SIM_REGION_H
 #define SIM_REGION_H

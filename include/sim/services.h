@@ -1,5 +1,6 @@
 /*
- * services.h - the API of ChirpStack v4 that the simulator answers, with the statuses ChirpStack gives.
+ * services.h - the API of ChirpStack v4 that the simulator answers, with the statuses ChirpStack
+ * gives.
  */
 #ifndef SIM_SERVICES_H
 #define SIM_SERVICES_H
@@ -32,7 +33,8 @@ extern const struct service_method service_other_methods[];
 void services_handle(void *arg, struct grpc_call *call);
 
 /* Unpacks the request; NULL after failing the call. The caller frees it. */
-ProtobufCMessage *services_unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *descriptor);
+ProtobufCMessage *services_unpack(struct grpc_call *call,
+                                  const ProtobufCMessageDescriptor *descriptor);
 void services_reply(struct grpc_call *call, const ProtobufCMessage *message);
 void services_fail(struct grpc_call *call, enum grpc_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -42,6 +44,7 @@ void services_fail_missing(const struct network *network, struct grpc_call *call
 bool services_uuid(struct grpc_call *call, const char *text, struct uuid *ret_id);
 bool services_eui(struct grpc_call *call, const char *text, uint64_t *ret_eui);
 /* The device with that EUI; NULL after failing the call. */
-struct sim_device *services_device(struct network *network, struct grpc_call *call, const char *eui_text);
+struct sim_device *services_device(struct network *network, struct grpc_call *call,
+                                   const char *eui_text);
 
 #endif

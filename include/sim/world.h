@@ -1,8 +1,10 @@
 /*
- * world.h - protocol time, and everything that is going to happen in it: one heap of events, one timer.
+ * world.h - protocol time, and everything that is going to happen in it: one heap of events, one
+ * timer.
  *
- * While an event runs, the time is the event's own, however late the loop got to it; so a run does not depend on how
- * busy the machine is. What comes from outside happens at the clock's time, after all that was due before.
+ * While an event runs, the time is the event's own, however late the loop got to it; so a run does
+ * not depend on how busy the machine is. What comes from outside happens at the clock's time, after
+ * all that was due before.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -23,6 +25,7 @@ struct world_event {
     world_event_fn *run;
     void *arg;
     uint64_t value;
+    bool owns_arg; /* to be freed when the event never runs */
 };
 
 struct world {
@@ -45,7 +48,11 @@ int64_t world_now(struct world *world);
 /* The protocol time that the clock shows once `real_ms` from now have passed. */
 int64_t world_after_real(const struct world *world, uint64_t real_ms);
 
-/* Plans `run(arg, value)` at `at_ms`, or as soon as possible when that is past. Aborts when memory is out. */
+/* Plans `run(arg, value)` at `at_ms`, or as soon as possible when that is past. Aborts when memory
+ * is out. */
 void world_at(struct world *world, int64_t at_ms, world_event_fn *run, void *arg, uint64_t value);
+/* Likewise; takes over `arg` until `run` has it back. */
+void world_at_take(struct world *world, int64_t at_ms, world_event_fn *run, void *arg,
+                   uint64_t value);
 
 #endif

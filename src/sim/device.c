@@ -11,7 +11,8 @@
 
 uint32_t device_draw(struct device *device, uint32_t from, uint32_t to)
 {
-    return to <= from ? from : from + (uint32_t)random_below(&device->random, (uint64_t)to - from + 1);
+    return to <= from ? from
+                      : from + (uint32_t)random_below(&device->random, (uint64_t)to - from + 1);
 }
 
 static void forget_sessions(struct device *device)
@@ -42,9 +43,11 @@ enum err device_init(struct device *device, const struct device_config *config, 
     device->now_ms = now_ms;
     device->started_ms = now_ms;
     device->busy_until_ms = now_ms;
-    device->rejoin_ms = config->rejoin_after_ms > 0 ? now_ms + config->rejoin_after_ms : DEVICE_NEVER;
-    device->next_regular_ms =
-        config->uplink_interval_ms > 0 ? now_ms + device_draw(device, 1, config->uplink_interval_ms) : DEVICE_NEVER;
+    device->rejoin_ms =
+        config->rejoin_after_ms > 0 ? now_ms + config->rejoin_after_ms : DEVICE_NEVER;
+    device->next_regular_ms = config->uplink_interval_ms > 0
+                                  ? now_ms + device_draw(device, 1, config->uplink_interval_ms)
+                                  : DEVICE_NEVER;
     forget_sessions(device);
     device_clock_start(device);
     return ERR_OK;
@@ -73,7 +76,8 @@ void device_restart(struct device *device, int64_t now_ms)
     }
 }
 
-void device_on_downlink(struct device *device, uint8_t f_port, const uint8_t *payload, size_t size, int64_t now_ms)
+void device_on_downlink(struct device *device, uint8_t f_port, const uint8_t *payload, size_t size,
+                        int64_t now_ms)
 {
     device->now_ms = now_ms;
     if (device->config.is_deaf || size > DEVICE_PAYLOAD_SIZE_MAX) {
@@ -88,7 +92,8 @@ void device_send(struct device *device, uint8_t f_port, const uint8_t *payload, 
     uint32_t busy_ms = 0;
 
     if (!device->config.is_mute) {
-        busy_ms = device->config.send(device->config.arg, device, f_port, payload, size, device->now_ms);
+        busy_ms =
+            device->config.send(device->config.arg, device, f_port, payload, size, device->now_ms);
         device->counters.uplinks++;
     }
     if (device->now_ms + busy_ms > device->busy_until_ms) {
@@ -100,11 +105,14 @@ static void send_regular(struct device *device)
 {
     const struct device_config *config = &device->config;
     uint32_t count = device->counters.uplinks;
-    const uint8_t payload[4] = {(uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24)};
-    uint32_t jitter_ms =
-        config->uplink_jitter_ms < config->uplink_interval_ms ? config->uplink_jitter_ms : config->uplink_interval_ms;
+    const uint8_t payload[4] = {(uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16),
+                                (uint8_t)(count >> 24)};
+    uint32_t jitter_ms = config->uplink_jitter_ms < config->uplink_interval_ms
+                             ? config->uplink_jitter_ms
+                             : config->uplink_interval_ms;
 
-    device->next_regular_ms += (int64_t)config->uplink_interval_ms + device_draw(device, 0, 2 * jitter_ms) - jitter_ms;
+    device->next_regular_ms +=
+        (int64_t)config->uplink_interval_ms + device_draw(device, 0, 2 * jitter_ms) - jitter_ms;
     if (device->next_regular_ms <= device->now_ms) {
         device->next_regular_ms = device->now_ms + config->uplink_interval_ms;
     }
@@ -242,7 +250,8 @@ void device_reason(const struct device *device, char *text, size_t text_size)
         unsigned short_count = (unsigned)decoder->lost_count - decoder->row_count;
         snprintf(text, text_size, "%u %s short", short_count, short_count == 1 ? "row" : "rows");
     } else if (decoder->phase == FRAG_DECODER_UNCODED && decoder->received_count > 0) {
-        snprintf(text, text_size, "heard %u of %u uncoded fragments and no coded one", heard, count);
+        snprintf(text, text_size, "heard %u of %u uncoded fragments and no coded one", heard,
+                 count);
     } else {
         snprintf(text, text_size, "%s", reason_without_fragments(device));
     }

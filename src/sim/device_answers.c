@@ -36,13 +36,15 @@ static void erase_prepared(struct device *device, enum package package, uint8_t 
 
     for (size_t i = 0; i < DEVICE_ANSWER_COUNT_MAX; i++) {
         struct device_answer *a = &device->answers[i];
-        if (a->due_ms != DEVICE_NEVER && a->f_port == f_port && device->now_ms < a->created_ms + window_ms) {
+        if (a->due_ms != DEVICE_NEVER && a->f_port == f_port &&
+            device->now_ms < a->created_ms + window_ms) {
             a->due_ms = DEVICE_NEVER;
         }
     }
 }
 
-/* LoRaMac-node has one answer buffer: what waits in it is replaced, and goes out at its old length. */
+/* LoRaMac-node has one answer buffer: what waits in it is replaced, and goes out at its old length.
+ */
 static void overwrite_waiting(struct device *device, const struct exchange *x)
 {
     for (size_t i = 0; i < DEVICE_ANSWER_COUNT_MAX; i++) {
@@ -73,8 +75,8 @@ static void queue_answers(struct exchange *x, uint8_t f_port)
             continue;
         }
         *a = (struct device_answer){
-            .due_ms = device->now_ms + device_draw(device, delay_ms[0], delay_ms[1]) + x->status_delay_ms +
-                      config->answer_delay_ms,
+            .due_ms = device->now_ms + device_draw(device, delay_ms[0], delay_ms[1]) +
+                      x->status_delay_ms + config->answer_delay_ms,
             .created_ms = device->now_ms,
             .start_ms = x->start_ms,
             .start_offset = x->start_offset,
@@ -83,7 +85,8 @@ static void queue_answers(struct exchange *x, uint8_t f_port)
             .repeats_left = config->answer_repeats,
             .is_delayed_status = x->has_status && x->status_delay_ms > 0,
         };
-        if (config->answers_with_regular && config->uplink_interval_ms > 0 && a->due_ms < device->next_regular_ms) {
+        if (config->answers_with_regular && config->uplink_interval_ms > 0 &&
+            a->due_ms < device->next_regular_ms) {
             a->due_ms = device->next_regular_ms;
         }
         memcpy(a->octets, x->octets, a->size);
@@ -92,12 +95,14 @@ static void queue_answers(struct exchange *x, uint8_t f_port)
     /* all slots wait: the answer is lost, like in a device with little memory */
 }
 
-void device_execute(struct device *device, int group_index, uint8_t f_port, const uint8_t *payload, size_t size)
+void device_execute(struct device *device, int group_index, uint8_t f_port, const uint8_t *payload,
+                    size_t size)
 {
     struct exchange x = {.device = device, .group_index = group_index};
     const struct package_def *package = package_on_port(f_port, &x.package);
 
-    if (package == NULL || size > UINT8_MAX || (group_index != DEVICE_UNICAST && package->is_multicast == NULL)) {
+    if (package == NULL || size > UINT8_MAX ||
+        (group_index != DEVICE_UNICAST && package->is_multicast == NULL)) {
         return; /* clock and group commands do not exist on a multicast address */
     }
     memcpy(device->rx, payload, size);

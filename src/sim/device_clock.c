@@ -6,10 +6,10 @@
 #define PERIOD_JITTER_MS  30000
 
 enum {
-    PACKAGE_VERSION = 0x00,   /* PackageVersionReq, PackageVersionAns */
-    APP_TIME = 0x01,          /* AppTimeReq (up), AppTimeAns (down) */
-    TIME_PERIODICITY = 0x02,  /* DeviceAppTimePeriodicityReq, -Ans */
-    FORCE_RESYNC = 0x03,      /* ForceDeviceResyncReq */
+    PACKAGE_VERSION = 0x00,  /* PackageVersionReq, PackageVersionAns */
+    APP_TIME = 0x01,         /* AppTimeReq (up), AppTimeAns (down) */
+    TIME_PERIODICITY = 0x02, /* DeviceAppTimePeriodicityReq, -Ans */
+    FORCE_RESYNC = 0x03,     /* ForceDeviceResyncReq */
 };
 
 static int64_t right_gps_ms(int64_t now_ms)
@@ -35,7 +35,8 @@ void device_clock_start(struct device *device)
     clock->is_set = !device->config.has_no_clock;
     clock->offset_ms = device->config.clock_offset_ms;
     if (!clock->is_set) {
-        clock->offset_ms = (int64_t)(int32_t)traits->unsynchronised_clock_s * 1000 - right_gps_ms(device->now_ms);
+        clock->offset_ms =
+            (int64_t)(int32_t)traits->unsynchronised_clock_s * 1000 - right_gps_ms(device->now_ms);
     }
     clock->next_request_ms = DEVICE_NEVER;
     if (!device->config.is_quiet_about_time) {
@@ -62,9 +63,13 @@ static void plan_next(struct device *device)
 
     if (clock->requests_left > 0) {
         clock->next_request_ms = device->now_ms + device->traits->time_request_gap_ms;
+    } else if (!clock->is_set && device->traits->time_retry_s > 0 &&
+               !device->config.is_quiet_about_time) {
+        clock->next_request_ms = device->now_ms + device->traits->time_retry_s * INT64_C(1000);
+        clock->requests_left = 1;
     } else if (clock->period_ms > 0) {
-        clock->next_request_ms =
-            device->now_ms + clock->period_ms - PERIOD_JITTER_MS + device_draw(device, 0, 2 * PERIOD_JITTER_MS);
+        clock->next_request_ms = device->now_ms + clock->period_ms - PERIOD_JITTER_MS +
+                                 device_draw(device, 0, 2 * PERIOD_JITTER_MS);
         clock->requests_left = 1;
     } else {
         clock->next_request_ms = DEVICE_NEVER;
@@ -94,7 +99,8 @@ bool device_clock_wake(struct device *device)
 
 static bool command_size(const struct device *device, uint8_t cid, size_t *ret_size)
 {
-    static const uint8_t sizes[] = {[PACKAGE_VERSION] = 0, [APP_TIME] = 5, [TIME_PERIODICITY] = 1, [FORCE_RESYNC] = 1};
+    static const uint8_t sizes[] = {
+        [PACKAGE_VERSION] = 0, [APP_TIME] = 5, [TIME_PERIODICITY] = 1, [FORCE_RESYNC] = 1};
 
     (void)device;
     if (cid >= sizeof(sizes)) {
@@ -109,6 +115,7 @@ static void take_correction(struct device *device, int32_t correction_s, uint8_t
     struct device_clock *clock = &device->clock;
     bool is_ours = (param & 0x0F) == clock->token;
 
+    clock->is_set = clock->is_set || is_ours;
     if (is_ours || device->traits->any_token_ends_retries) {
         clock->requests_left = 0;
         plan_next(device);
@@ -117,7 +124,6 @@ static void take_correction(struct device *device, int32_t correction_s, uint8_t
         return;
     }
     clock->token = (clock->token + 1) & 0x0F;
-    clock->is_set = true;
     /* The device keeps 32 bits of seconds: an offset near 2^32 s is one near 0. */
     int64_t offset_ms = clock->offset_ms + (int64_t)correction_s * 1000;
     int64_t wrap_ms = (INT64_C(1) << 32) * 1000;
@@ -152,7 +158,8 @@ static void run(struct exchange *x, uint8_t cid, struct reader *r)
     struct device *device = x->device;
 
     if (cid == PACKAGE_VERSION) {
-        const uint8_t answer[3] = {PACKAGE_VERSION, 1, device->traits->package_version[PACKAGE_CLOCK]};
+        const uint8_t answer[3] = {PACKAGE_VERSION, 1,
+                                   device->traits->package_version[PACKAGE_CLOCK]};
         exchange_answer(x, answer, sizeof(answer));
     } else if (cid == APP_TIME) {
         int32_t correction_s = (int32_t)read_u32(r);
@@ -168,4 +175,5 @@ static void run(struct exchange *x, uint8_t cid, struct reader *r)
     }
 }
 
-const struct package_def device_clock_package = {DEVICE_PORT_CLOCK, 1, command_size, run, NULL, NULL};
+const struct package_def device_clock_package = {
+    DEVICE_PORT_CLOCK, 1, command_size, run, NULL, NULL};

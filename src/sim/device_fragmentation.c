@@ -12,13 +12,13 @@ enum {
     DATA_FRAGMENT = 0x08,   /* DataFragment */
 };
 
-#define ALGO_UNSUPPORTED     (1u << 0) /* FragSessionSetupAns */
-#define NOT_ENOUGH_MEMORY    (1u << 1)
-#define INDEX_UNSUPPORTED    (1u << 2)
-#define SESSION_UNKNOWN      (1u << 2) /* FragSessionDeleteAns */
-#define NOT_ENOUGH_MATRIX    (1u << 0) /* FragSessionStatusAns */
-#define FRAGMENT_SIZE_MAX    239
-#define IMAGE_SIZE_MAX       (4u << 20)
+#define ALGO_UNSUPPORTED  (1u << 0) /* FragSessionSetupAns */
+#define NOT_ENOUGH_MEMORY (1u << 1)
+#define INDEX_UNSUPPORTED (1u << 2)
+#define SESSION_UNKNOWN   (1u << 2) /* FragSessionDeleteAns */
+#define NOT_ENOUGH_MATRIX (1u << 0) /* FragSessionStatusAns */
+#define FRAGMENT_SIZE_MAX 239
+#define IMAGE_SIZE_MAX    (4u << 20)
 
 static bool command_size(const struct device *device, uint8_t cid, size_t *ret_size)
 {
@@ -47,20 +47,23 @@ static struct frag_decoder *decoder_of(struct device *device, uint8_t index)
     return &device->decoders[device->traits->one_decoder ? 0 : index];
 }
 
-static uint8_t setup_errors(struct device *device, uint8_t index, const struct frag_decoder_config *config,
-                            uint8_t algorithm)
+static uint8_t setup_errors(struct device *device, uint8_t index,
+                            const struct frag_decoder_config *config, uint8_t algorithm)
 {
     const struct device_config *limits = &device->config;
-    uint16_t count_max = limits->fragment_count_max == 0 ? FRAG_DECODER_COUNT_MAX : limits->fragment_count_max;
-    uint8_t size_max = limits->fragment_size_max == 0 ? FRAGMENT_SIZE_MAX : limits->fragment_size_max;
+    uint16_t count_max =
+        limits->fragment_count_max == 0 ? FRAG_DECODER_COUNT_MAX : limits->fragment_count_max;
+    uint8_t size_max =
+        limits->fragment_size_max == 0 ? FRAGMENT_SIZE_MAX : limits->fragment_size_max;
     uint32_t image_max = limits->image_size_max == 0 ? IMAGE_SIZE_MAX : limits->image_size_max;
     uint8_t errors = limits->refused_frag_setup_bits & 0x0F;
 
     if (algorithm != 0) {
         errors |= ALGO_UNSUPPORTED;
     }
-    if (config->fragment_count == 0 || config->fragment_count > count_max || config->fragment_size == 0 ||
-        config->fragment_size > size_max || (uint32_t)config->fragment_count * config->fragment_size > image_max) {
+    if (config->fragment_count == 0 || config->fragment_count > count_max ||
+        config->fragment_size == 0 || config->fragment_size > size_max ||
+        (uint32_t)config->fragment_count * config->fragment_size > image_max) {
         errors |= NOT_ENOUGH_MEMORY;
     }
     for (uint8_t i = 0; device->traits->one_index && i < DEVICE_FRAG_INDEX_COUNT; i++) {
@@ -105,7 +108,8 @@ static void setup_session(struct exchange *x, struct reader *r)
 static void delete_session(struct exchange *x, uint8_t index)
 {
     struct device_frag_session *session = &x->device->frag_sessions[index];
-    const uint8_t answer[2] = {SESSION_DELETE, (uint8_t)(index | (session->exists ? 0u : SESSION_UNKNOWN))};
+    const uint8_t answer[2] = {SESSION_DELETE,
+                               (uint8_t)(index | (session->exists ? 0u : SESSION_UNKNOWN))};
 
     session->exists = false;
     exchange_answer(x, answer, sizeof(answer));
@@ -117,8 +121,8 @@ static uint8_t saturated(unsigned count)
 }
 
 /* NbFragReceived and MissingFrag, as the stack counts them; protocol notes: no two stacks agree. */
-static void count_status(const struct device *device, const struct frag_decoder *d, uint16_t *ret_received,
-                         uint8_t *ret_missing)
+static void count_status(const struct device *device, const struct frag_decoder *d,
+                         uint16_t *ret_received, uint8_t *ret_missing)
 {
     unsigned count = d->config.fragment_count;
     unsigned unknown = count - d->uncoded_count;
@@ -183,7 +187,8 @@ static void answer_status(struct exchange *x, uint8_t param)
     }
 }
 
-static void keep_image(struct device *device, struct frag_decoder *decoder, const struct device_frag_session *session)
+static void keep_image(struct device *device, struct frag_decoder *decoder,
+                       const struct device_frag_session *session)
 {
     size_t size = (size_t)decoder->config.fragment_count * decoder->config.fragment_size;
     uint8_t *image = frag_decoder_take_image(decoder);
@@ -197,8 +202,8 @@ static void keep_image(struct device *device, struct frag_decoder *decoder, cons
     memcpy(device->image_descriptor, session->descriptor, sizeof(session->descriptor));
 }
 
-void device_fragment(struct device *device, int group_index, uint8_t frag_index, uint16_t number, const uint8_t *data,
-                     size_t size)
+void device_fragment(struct device *device, int group_index, uint8_t frag_index, uint16_t number,
+                     const uint8_t *data, size_t size)
 {
     const struct stack_traits *traits = device->traits;
     const struct device_frag_session *session = &device->frag_sessions[frag_index];
@@ -211,7 +216,8 @@ void device_fragment(struct device *device, int group_index, uint8_t frag_index,
         device_restart(device, device->now_ms);
         return;
     }
-    if ((!session->exists && !traits->delete_keeps_decoding) || decoder->phase == FRAG_DECODER_EMPTY ||
+    if ((!session->exists && !traits->delete_keeps_decoding) ||
+        decoder->phase == FRAG_DECODER_EMPTY ||
         (size != decoder->config.fragment_size && !reads_beyond) ||
         (group_index != DEVICE_UNICAST && !traits->ignores_group_mask &&
          (session->mc_group_mask >> group_index & 1) == 0)) {
@@ -228,7 +234,8 @@ static void run(struct exchange *x, uint8_t cid, struct reader *r)
     struct device *device = x->device;
 
     if (cid == PACKAGE_VERSION) {
-        const uint8_t answer[3] = {PACKAGE_VERSION, 3, device->traits->package_version[PACKAGE_FRAGMENTATION]};
+        const uint8_t answer[3] = {PACKAGE_VERSION, 3,
+                                   device->traits->package_version[PACKAGE_FRAGMENTATION]};
         exchange_answer(x, answer, sizeof(answer));
     } else if (cid == SESSION_STATUS) {
         answer_status(x, read_u8(r));
@@ -238,12 +245,14 @@ static void run(struct exchange *x, uint8_t cid, struct reader *r)
         delete_session(x, read_u8(r) & 0x03);
     } else {
         uint16_t index_and_n = read_u16(r);
-        /* The receive buffer goes on behind the frame: a stack that does not check the length reads what is there. */
+        /* The receive buffer goes on behind the frame: a stack that does not check the length reads
+         * what is there. */
         device_fragment(device, x->group_index, (uint8_t)(index_and_n >> 14), index_and_n & 0x3FFF,
                         r->data + r->offset, reader_left(r));
     }
     if (device->traits->shares_answer_buffer && (cid == SESSION_SETUP || cid == SESSION_DELETE)) {
-        x->status_delay_ms = 0; /* LoRaMac-node: these cancel the delay of a status answer before them */
+        x->status_delay_ms =
+            0; /* LoRaMac-node: these cancel the delay of a status answer before them */
     }
 }
 
@@ -257,5 +266,5 @@ static bool is_multicast(uint8_t cid)
     return cid == DATA_FRAGMENT || cid == SESSION_STATUS;
 }
 
-const struct package_def device_fragmentation_package = {DEVICE_PORT_FRAGMENTATION, 3, command_size, run, is_alone,
-                                                         is_multicast};
+const struct package_def device_fragmentation_package = {
+    DEVICE_PORT_FRAGMENTATION, 3, command_size, run, is_alone, is_multicast};

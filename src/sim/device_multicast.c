@@ -88,8 +88,8 @@ static void setup_group(struct exchange *x, struct reader *r)
     next.f_cnt_min = read_u32(r);
     next.f_cnt_max = read_u32(r);
     bool is_refused = config->refuses_group_setup || next.mc_addr == 0 ||
-                      device_keys_derive(config->root_key, config->is_lorawan_1_1, mc_key_encrypted, next.mc_addr,
-                                         next.app_s_key, next.nwk_s_key) != ERR_OK;
+                      device_keys_derive(config->root_key, config->is_lorawan_1_1, mc_key_encrypted,
+                                         next.mc_addr, next.app_s_key, next.nwk_s_key) != ERR_OK;
     const uint8_t answer[2] = {GROUP_SETUP, (uint8_t)(index | (is_refused ? ID_ERROR : 0u))};
     exchange_answer(x, answer, sizeof(answer));
     if (is_refused || (device->traits->keeps_keys_in_session && group->session == SESSION_OPEN)) {
@@ -108,7 +108,8 @@ static void setup_group(struct exchange *x, struct reader *r)
 static void delete_group(struct exchange *x, uint8_t index)
 {
     struct device_group *group = &x->device->groups[index];
-    const uint8_t answer[2] = {GROUP_DELETE, (uint8_t)(index | (group->is_defined ? 0u : GROUP_UNDEFINED))};
+    const uint8_t answer[2] = {GROUP_DELETE,
+                               (uint8_t)(index | (group->is_defined ? 0u : GROUP_UNDEFINED))};
 
     exchange_answer(x, answer, sizeof(answer));
     struct device_group left = {.timeout = group->timeout};
@@ -149,13 +150,15 @@ static int64_t session_span_ms(const struct device *device, const struct session
 }
 
 /* Plans the start; false when the device cannot know it. `*ret_told` is TimeToStart. */
-static bool plan_start(struct device *device, int32_t left_s, int64_t *ret_start_ms, uint32_t *ret_told)
+static bool plan_start(struct device *device, int32_t left_s, int64_t *ret_start_ms,
+                       uint32_t *ret_told)
 {
     int64_t into_second_ms = 0;
 
     if (device->clock.is_set) {
         *ret_told = left_s > (int32_t)START_FAR ? START_FAR : (uint32_t)left_s;
-        int64_t own_ms = device->now_ms + device->clock.offset_ms; /* both epochs fall on whole seconds */
+        int64_t own_ms =
+            device->now_ms + device->clock.offset_ms; /* both epochs fall on whole seconds */
         into_second_ms = ((own_ms % 1000) + 1000) % 1000;
         *ret_start_ms = device->now_ms + (int64_t)left_s * 1000 - into_second_ms;
         return true;
@@ -182,7 +185,8 @@ static void request_session(struct exchange *x, const struct session_req *req)
     struct device *device = x->device;
     const struct stack_traits *traits = device->traits;
     struct device_group *group = &device->groups[req->group_index];
-    uint8_t bits = (uint8_t)(radio_errors(device, req) | (device->config.refused_session_bits & REFUSAL_BITS));
+    uint8_t bits =
+        (uint8_t)(radio_errors(device, req) | (device->config.refused_session_bits & REFUSAL_BITS));
     int32_t left_s = (int32_t)(req->start_s - device_gps_seconds(device, device->now_ms));
     bool is_known_start = device->clock.is_set || traits->timeless == TIMELESS_OVERFLOWS;
     uint8_t answer[5];
@@ -225,7 +229,8 @@ static void request_session(struct exchange *x, const struct session_req *req)
 static void run(struct exchange *x, uint8_t cid, struct reader *r)
 {
     if (cid == PACKAGE_VERSION) {
-        const uint8_t answer[3] = {PACKAGE_VERSION, 2, x->device->traits->package_version[PACKAGE_MULTICAST]};
+        const uint8_t answer[3] = {PACKAGE_VERSION, 2,
+                                   x->device->traits->package_version[PACKAGE_MULTICAST]};
         exchange_answer(x, answer, sizeof(answer));
     } else if (cid == GROUP_STATUS) {
         answer_status(x, read_u8(r) & 0x0F);
@@ -244,7 +249,8 @@ static void run(struct exchange *x, uint8_t cid, struct reader *r)
     }
 }
 
-const struct package_def device_multicast_package = {DEVICE_PORT_MULTICAST, 2, command_size, run, NULL, NULL};
+const struct package_def device_multicast_package = {
+    DEVICE_PORT_MULTICAST, 2, command_size, run, NULL, NULL};
 
 int64_t device_multicast_next(const struct device *device)
 {
@@ -282,7 +288,8 @@ void device_multicast_wake(struct device *device)
 }
 
 /* The full counter the device makes of the 16 bits on the air; UINT64_MAX for a repeat. */
-static uint64_t full_counter(const struct device *device, const struct device_group *group, uint16_t on_air)
+static uint64_t full_counter(const struct device *device, const struct device_group *group,
+                             uint16_t on_air)
 {
     uint32_t reference = group->has_counter ? group->f_cnt_last : group->f_cnt_min;
 
@@ -297,8 +304,8 @@ static uint64_t full_counter(const struct device *device, const struct device_gr
     return (uint64_t)reference + step;
 }
 
-enum device_hearing device_on_multicast(struct device *device, const struct device_multicast_frame *frame,
-                                        int64_t now_ms)
+enum device_hearing device_on_multicast(struct device *device,
+                                        const struct device_multicast_frame *frame, int64_t now_ms)
 {
     struct device_group *group = NULL;
     int group_index = DEVICE_UNICAST;
@@ -312,7 +319,8 @@ enum device_hearing device_on_multicast(struct device *device, const struct devi
     }
     for (int i = 0; i < DEVICE_GROUP_COUNT && group == NULL; i++) {
         struct device_group *g = &device->groups[i];
-        if (g->is_defined && g->session == SESSION_OPEN && !g->is_class_b && g->mc_addr == frame->mc_addr) {
+        if (g->is_defined && g->session == SESSION_OPEN && !g->is_class_b &&
+            g->mc_addr == frame->mc_addr) {
             group = g;
             group_index = i;
         }
@@ -330,7 +338,8 @@ enum device_hearing device_on_multicast(struct device *device, const struct devi
     }
     uint64_t counter = full_counter(device, group, (uint16_t)frame->f_cnt);
     bool is_below_max = counter < group->f_cnt_max ||
-                        (counter == group->f_cnt_max && (device->traits->max_counter_is_valid || counter == UINT32_MAX));
+                        (counter == group->f_cnt_max &&
+                         (device->traits->max_counter_is_valid || counter == UINT32_MAX));
     if (counter != frame->f_cnt || counter < group->f_cnt_min || !is_below_max) {
         device->counters.multicast_counter_old++;
         return DEVICE_COUNTER_OLD;

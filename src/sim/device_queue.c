@@ -80,7 +80,8 @@ static struct queue_item *next_item(struct sim_device *d, uint32_t dr)
         if (item->expires_ms <= d->network->world->now_ms) {
             events_log(d, LOG_EXPIRED, "Device queue-item discarded because it has expired", item);
         } else if (item->size > rate->payload_max) {
-            events_log(d, LOG_DOWNLINK_PAYLOAD_SIZE, "Device queue-item discarded because of max. payload size", item);
+            events_log(d, LOG_DOWNLINK_PAYLOAD_SIZE,
+                       "Device queue-item discarded because of max. payload size", item);
         } else {
             return item;
         }
@@ -106,14 +107,16 @@ static void on_downlink_end(void *arg, uint64_t value)
     struct network *network = d->network;
     int64_t now_ms = network->world->now_ms;
     int64_t from_ms = (int64_t)value;
-    /* Class C windows are closed while a multicast session uses the radio; class A windows come first. */
-    bool listens = !o->is_class_c || (d->options->is_class_c && !device_session_is_open(&d->device));
+    /* Class C windows are closed while a multicast session uses the radio; class A windows come
+     * first. */
+    bool listens =
+        !o->is_class_c || (d->options->is_class_c && !device_session_is_open(&d->device));
     bool is_sending = d->sending.from_ms < now_ms && d->sending.to_ms > from_ms;
     bool is_heard = listens && !is_sending && (d->gateway_mask >> o->gateway_index & 1) != 0 &&
                     !radio_is_lost(d, o->gateway_index, DIRECTION_DOWN, o->f_cnt, 0);
 
-    network_trace(network, "down eui=%016llx fcnt=%u port=%u size=%u heard=%d", (unsigned long long)d->eui, o->f_cnt,
-                  o->item.f_port, o->item.size, is_heard);
+    network_trace(network, "down eui=%016llx fcnt=%u port=%u size=%u heard=%d",
+                  (unsigned long long)d->eui, o->f_cnt, o->item.f_port, o->item.size, is_heard);
     remove_by_id(d, &o->item.id);
     network->counters.unicast_sent++;
     events_txack(d, &o->item.id, o->f_cnt, o->gateway_index);
@@ -142,7 +145,7 @@ static void hand_over(struct opportunity *o, struct queue_item *item, int64_t at
         device_hold(&d->device, from_ms + airtime);
         network_plan_wake(d);
     }
-    world_at(d->network->world, from_ms + airtime, on_downlink_end, o, (uint64_t)from_ms);
+    world_at_take(d->network->world, from_ms + airtime, on_downlink_end, o, (uint64_t)from_ms);
 }
 
 static void on_window(void *arg, uint64_t value)
@@ -159,16 +162,19 @@ static void on_window(void *arg, uint64_t value)
         return;
     }
     /* With compressed time the windows may be past already; then they count as open until now. */
-    int64_t rx1_ms = o->uplink_end_ms + RX1_DELAY_MS > now_ms ? o->uplink_end_ms + RX1_DELAY_MS : now_ms;
+    int64_t rx1_ms =
+        o->uplink_end_ms + RX1_DELAY_MS > now_ms ? o->uplink_end_ms + RX1_DELAY_MS : now_ms;
     int64_t rx2_ms = rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS;
     const struct region_dr *rate = region_dr(region, region->rx1_dr);
     const struct sim_gateway *gateway = &d->network->gateways[o->gateway_index];
     if (!radio_is_sending(gateway, rx1_ms, rx1_ms + airtime_ms(rate, item->size, false))) {
         hand_over(o, item, rx1_ms, region->rx1_dr);
-    } else if (item->size <= region_dr(region, region->rx2_dr)->payload_max && gateway->busy_until_ms <= rx2_ms) {
-        hand_over(o, item, rx2_ms, region->rx2_dr);
+    } else if (item->size <= region_dr(region, d->network->rx2_dr)->payload_max &&
+               gateway->busy_until_ms <= rx2_ms) {
+        hand_over(o, item, rx2_ms, d->network->rx2_dr);
     } else {
-        events_log(d, LOG_DOWNLINK_GATEWAY, "COLLISION_PACKET", NULL); /* the item waits for the next uplink */
+        events_log(d, LOG_DOWNLINK_GATEWAY, "COLLISION_PACKET",
+                   NULL); /* the item waits for the next uplink */
         free(o);
     }
 }
@@ -177,7 +183,8 @@ void device_queue_open_windows(struct sim_device *d, uint32_t heard_mask, int64_
 {
     struct world *world = d->network->world;
     int64_t at_ms = world->now_ms + QUEUE_READ_DELAY_MS;
-    int64_t real_ms = world_after_real(world, (uint64_t)d->network->options->downlink_delay_real_ms);
+    int64_t real_ms =
+        world_after_real(world, (uint64_t)d->network->options->downlink_delay_real_ms);
     struct opportunity *o = calloc(1, sizeof(*o));
 
     d->class_c_after_ms = uplink_end_ms + CLASS_A_LOCK_MS;
@@ -189,7 +196,7 @@ void device_queue_open_windows(struct sim_device *d, uint32_t heard_mask, int64_
     o->uplink_end_ms = uplink_end_ms;
     o->gateway_index = d->last_gateway;
     at_ms = real_ms > at_ms ? real_ms : at_ms;
-    world_at(world, at_ms, on_window, o, 0);
+    world_at_take(world, at_ms, on_window, o, 0);
     /* The device keeps its windows open until we have decided. */
     if (at_ms + RX1_DELAY_MS > d->device.busy_until_ms) {
         device_hold(&d->device, at_ms + RX1_DELAY_MS);
@@ -207,14 +214,14 @@ static void on_class_c(void *arg, uint64_t value)
     d->class_c_planned = false;
     if (d->has_been_heard && now_ms >= d->class_c_after_ms &&
         network_gateway_is_online(network, d->last_gateway, now_ms)) {
-        struct queue_item *item = next_item(d, network->region->rx2_dr);
+        struct queue_item *item = next_item(d, network->rx2_dr);
         struct opportunity *o = item != NULL ? calloc(1, sizeof(*o)) : NULL;
         if (o != NULL) {
             o->d = d;
             o->is_class_c = true;
             o->gateway_index = d->last_gateway;
             d->class_c_after_ms = now_ms + CLASS_C_LOCK_MS;
-            hand_over(o, item, now_ms, network->region->rx2_dr);
+            hand_over(o, item, now_ms, network->rx2_dr);
         }
     }
     device_queue_plan_class_c(d);

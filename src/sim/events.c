@@ -46,7 +46,7 @@ static void describe(struct sim_device *d, struct device_texts *t)
     uuid_format(&id, t->id);
     eui64_format(d->eui, t->eui);
     dev_addr_format(d->dev_addr, t->dev_addr);
-    snprintf(t->name, sizeof(t->name), "device-%u", d->index);
+    snprintf(t->name, sizeof(t->name), "device-%05u", d->index);
     integration__device_info__init(&t->info);
     t->info.tenant_id = t->tenant_id;
     t->info.tenant_name = "simulator";
@@ -76,7 +76,8 @@ static void publish(struct sim_device *d, const struct device_texts *t, const ch
     char topic[160];
     enum err err = ERR_NO_MEMORY;
 
-    snprintf(topic, sizeof(topic), "application/%s/device/%s/event/%s", t->application_id, t->eui, event);
+    snprintf(topic, sizeof(topic), "application/%s/device/%s/event/%s", t->application_id, t->eui,
+             event);
     if (network->options->protobuf) {
         size_t size = protobuf_c_message_get_packed_size(message);
         uint8_t *octets = malloc(size + 1);
@@ -106,7 +107,8 @@ struct reception {
     Google__Protobuf__Duration gps_time;
 };
 
-static void describe_reception(const struct sim_device *d, size_t gateway, uint32_t f_cnt, struct reception *r)
+static void describe_reception(const struct sim_device *d, size_t gateway, uint32_t f_cnt,
+                               struct reception *r)
 {
     int64_t now_ms = d->network->world->now_ms;
     uint64_t drawn = random_mix(d->network->seed ^ d->eui, (uint64_t)f_cnt << 8 | gateway);
@@ -128,8 +130,8 @@ static void describe_reception(const struct sim_device *d, size_t gateway, uint3
     r->info.crc_status = GW__CRCSTATUS__CRC_OK;
 }
 
-void events_up(struct sim_device *d, uint32_t f_cnt, uint8_t f_port, const uint8_t *payload, size_t size,
-               uint32_t heard_mask)
+void events_up(struct sim_device *d, uint32_t f_cnt, uint8_t f_port, const uint8_t *payload,
+               size_t size, uint32_t heard_mask)
 {
     const struct region *region = d->network->region;
     const struct region_dr *rate = region_dr(region, region->uplink_dr);
@@ -183,7 +185,8 @@ void events_join(struct sim_device *d)
     publish(d, &texts, "join", &event.base);
 }
 
-void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t f_cnt_down, size_t gateway_index)
+void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t f_cnt_down,
+                  size_t gateway_index)
 {
     struct device_texts texts;
     char item_text[UUID_TEXT_SIZE];
@@ -202,7 +205,8 @@ void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t f_c
     publish(d, &texts, "txack", &event.base);
 }
 
-void events_log(struct sim_device *d, enum log_code code, const char *description, const struct queue_item *item)
+void events_log(struct sim_device *d, enum log_code code, const char *description,
+                const struct queue_item *item)
 {
     struct device_texts texts;
     char item_text[UUID_TEXT_SIZE];

@@ -48,7 +48,8 @@ static void print_fraction(char *text, size_t size, int32_t nanos)
     }
 }
 
-/* Timestamp and Duration both are seconds and nanos; these find them without the generated types. */
+/* Timestamp and Duration both are seconds and nanos; these find them without the generated types.
+ */
 static void time_parts(const ProtobufCMessage *message, int64_t *ret_seconds, int32_t *ret_nanos)
 {
     const char *base = (const char *)message;
@@ -127,8 +128,10 @@ static cJSON *map_value(const ProtobufCFieldDescriptor *field, const void *at)
         snprintf(text, sizeof(text), "%" PRIu64, *(const uint64_t *)at);
         return cJSON_CreateString(text);
     case PROTOBUF_C_TYPE_ENUM: {
-        const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(field->descriptor, *(const int *)at);
-        return value != NULL ? cJSON_CreateString(value->name) : cJSON_CreateNumber(*(const int *)at);
+        const ProtobufCEnumValue *value =
+            protobuf_c_enum_descriptor_get_value(field->descriptor, *(const int *)at);
+        return value != NULL ? cJSON_CreateString(value->name)
+                             : cJSON_CreateNumber(*(const int *)at);
     }
     case PROTOBUF_C_TYPE_STRING:
         return cJSON_CreateString(*(char *const *)at);
@@ -185,7 +188,8 @@ static bool is_map(const ProtobufCFieldDescriptor *field)
 static cJSON *map_repeated(const ProtobufCFieldDescriptor *field, const char *base)
 {
     size_t count = *(const size_t *)(const void *)(base + field->quantifier_offset);
-    ProtobufCMessage *const *items = *(ProtobufCMessage *const *const *)(const void *)(base + field->offset);
+    ProtobufCMessage *const *items =
+        *(ProtobufCMessage *const *const *)(const void *)(base + field->offset);
     bool is_object = is_map(field);
     cJSON *json = is_object ? cJSON_CreateObject() : cJSON_CreateArray();
 
@@ -239,7 +243,8 @@ static cJSON *map_message(const ProtobufCMessage *message)
             size_t count = *(const size_t *)(const void *)(base + field->quantifier_offset);
             value = emits_all || count > 0 ? map_repeated(field, base) : NULL;
         } else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-                   *(const uint32_t *)(const void *)(base + field->quantifier_offset) != field->id) {
+                   *(const uint32_t *)(const void *)(base + field->quantifier_offset) !=
+                       field->id) {
             continue;
         } else if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
             value = *(ProtobufCMessage *const *)at != NULL ? map_value(field, at) : NULL;

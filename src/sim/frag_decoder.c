@@ -96,7 +96,8 @@ void frag_decoder_release(struct frag_decoder *decoder)
 
 enum err frag_decoder_setup(struct frag_decoder *decoder, const struct frag_decoder_config *config)
 {
-    if (config->fragment_count == 0 || config->fragment_count > FRAG_DECODER_COUNT_MAX || config->fragment_size == 0) {
+    if (config->fragment_count == 0 || config->fragment_count > FRAG_DECODER_COUNT_MAX ||
+        config->fragment_size == 0) {
         return ERR_RANGE;
     }
     frag_decoder_release(decoder);
@@ -177,7 +178,8 @@ static void substitute_back(struct frag_decoder *decoder)
     for (size_t i = decoder->lost_count; i-- > 0;) {
         for (size_t j = i + 1; j < decoder->lost_count; j++) {
             if (bit_is_set(decoder->rows[i], j - i / 8 * 8)) {
-                xor_octets(fragment_at(decoder, decoder->lost[i]), fragment_at(decoder, decoder->lost[j]), size);
+                xor_octets(fragment_at(decoder, decoder->lost[i]),
+                           fragment_at(decoder, decoder->lost[j]), size);
             }
         }
     }
@@ -185,7 +187,8 @@ static void substitute_back(struct frag_decoder *decoder)
     decoder->phase = FRAG_DECODER_COMPLETE;
 }
 
-/* A row's storage begins with the octet of its diagonal, so that `rows[i]` bit b is unknown i / 8 * 8 + b. */
+/* A row's storage begins with the octet of its diagonal, so that `rows[i]` bit b is unknown i / 8 *
+ * 8 + b. */
 static void take_coded(struct frag_decoder *decoder, uint16_t number, const uint8_t *data)
 {
     uint16_t count = decoder->config.fragment_count;
@@ -232,7 +235,8 @@ static void take_coded(struct frag_decoder *decoder, uint16_t number, const uint
     }
 }
 
-enum frag_decoder_phase frag_decoder_take(struct frag_decoder *decoder, uint16_t number, const uint8_t *data)
+enum frag_decoder_phase frag_decoder_take(struct frag_decoder *decoder, uint16_t number,
+                                          const uint8_t *data)
 {
     if (decoder->phase == FRAG_DECODER_FAILED && number > decoder->last_uncoded &&
         number <= decoder->config.fragment_count) {

@@ -1,5 +1,6 @@
 #include "sim/grpc_server.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct connection {
     struct grpc_server *server;
     uv_tcp_t tcp;
     nghttp2_session *session;
+    struct stream *streams; /* all that are open */
     bool is_closing;
     char in[64 * 1024];
 };
@@ -28,6 +30,7 @@ struct grpc_server {
 
 /* One request, and its reply while it goes out. */
 struct stream {
+    struct stream *next;
     char path[128];
     char authorization[1024];
     bool has_authorization;
@@ -52,6 +55,19 @@ static void free_if_done(struct grpc_server *server)
     }
 }
 
+static void release_stream(struct connection *c, struct stream *s)
+{
+    struct stream **at = &c->streams;
+
+    while (*at != s) {
+        at = &(*at)->next;
+    }
+    *at = s->next;
+    free(s->body);
+    free(s->reply);
+    free(s);
+}
+
 static void on_connection_closed(uv_handle_t *handle)
 {
     struct connection *c = handle->data;
@@ -62,6 +78,9 @@ static void on_connection_closed(uv_handle_t *handle)
         at = &(*at)->next;
     }
     *at = c->next;
+    while (c->streams != NULL) {
+        release_stream(c, c->streams);
+    }
     nghttp2_session_del(c->session);
     free(c);
     free_if_done(server);
@@ -109,35 +128,31 @@ static void flush(struct connection *c)
             close_connection(c);
         }
     }
-    if (!c->is_closing && nghttp2_session_want_read(c->session) == 0 && nghttp2_session_want_write(c->session) == 0) {
+    if (!c->is_closing && nghttp2_session_want_read(c->session) == 0 &&
+        nghttp2_session_want_write(c->session) == 0) {
         close_connection(c);
-    }
-}
-
-static void release_stream(struct stream *s)
-{
-    if (s != NULL) {
-        free(s->body);
-        free(s->reply);
-        free(s);
     }
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    (void)arg;
+    struct connection *c = arg;
+
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         struct stream *s = calloc(1, sizeof(*s));
         if (s == NULL) {
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         }
+        s->next = c->streams;
+        c->streams = s;
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
     }
     return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_size,
-                     const uint8_t *value, size_t value_size, uint8_t flags, void *arg)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags,
+                     void *arg)
 {
     struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
@@ -149,14 +164,15 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (name_size == 5 && memcmp(name, ":path", 5) == 0) {
         snprintf(s->path, sizeof(s->path), "%.*s", (int)value_size, (const char *)value);
     } else if (name_size == 13 && memcmp(name, "authorization", 13) == 0) {
-        snprintf(s->authorization, sizeof(s->authorization), "%.*s", (int)value_size, (const char *)value);
+        snprintf(s->authorization, sizeof(s->authorization), "%.*s", (int)value_size,
+                 (const char *)value);
         s->has_authorization = true;
     }
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t size,
-                   void *arg)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+                   size_t size, void *arg)
 {
     struct stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
 
@@ -185,10 +201,13 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 }
 
 #define HEADER(name, value)                                                                        \
-    {(uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, strlen(value), NGHTTP2_NV_FLAG_NONE}
+    {                                                                                              \
+        (uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, strlen(value),                    \
+            NGHTTP2_NV_FLAG_NONE                                                                   \
+    }
 
-static ssize_t on_read_reply(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size, uint32_t *flags,
-                             nghttp2_data_source *source, void *arg)
+static ssize_t on_read_reply(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size,
+                             uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
     struct stream *s = source->ptr;
     size_t left = s->reply_size - s->reply_sent;
@@ -221,7 +240,8 @@ static void percent_encode(const char *text, char *out, size_t size)
     out[used] = '\0';
 }
 
-static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s, const struct grpc_call *call)
+static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s,
+                   const struct grpc_call *call)
 {
     char status[12];
     char text[3 * GRPC_TEXT_SIZE];
@@ -229,7 +249,8 @@ static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s
     if (call->status != GRPC_OK) { /* trailers only */
         snprintf(status, sizeof(status), "%d", (int)call->status);
         percent_encode(call->text, text, sizeof(text));
-        nghttp2_nv headers[] = {HEADER(":status", "200"), HEADER("content-type", "application/grpc"),
+        nghttp2_nv headers[] = {HEADER(":status", "200"),
+                                HEADER("content-type", "application/grpc"),
                                 HEADER("grpc-status", status), HEADER("grpc-message", text)};
         nghttp2_submit_response(session, stream_id, headers, 4, NULL);
         return;
@@ -241,8 +262,8 @@ static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s
         return;
     }
     uint32_t size = (uint32_t)call->reply_size;
-    const uint8_t head[FRAME_HEADER_SIZE] = {0, (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
-                                             (uint8_t)size};
+    const uint8_t head[FRAME_HEADER_SIZE] = {0, (uint8_t)(size >> 24), (uint8_t)(size >> 16),
+                                             (uint8_t)(size >> 8), (uint8_t)size};
     memcpy(s->reply, head, sizeof(head));
     if (size > 0) {
         memcpy(s->reply + sizeof(head), call->reply, size);
@@ -254,7 +275,8 @@ static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s
 
 static void run_call(struct connection *c, int32_t stream_id, struct stream *s)
 {
-    struct grpc_call call = {.path = s->path, .authorization = s->has_authorization ? s->authorization : NULL};
+    struct grpc_call call = {.path = s->path,
+                             .authorization = s->has_authorization ? s->authorization : NULL};
 
     if (s->is_too_long) {
         call.status = GRPC_RESOURCE_EXHAUSTED;
@@ -263,7 +285,8 @@ static void run_call(struct connection *c, int32_t stream_id, struct stream *s)
         call.status = GRPC_INTERNAL;
         snprintf(call.text, sizeof(call.text), "malformed message");
     } else {
-        uint32_t size = (uint32_t)s->body[1] << 24 | (uint32_t)s->body[2] << 16 | (uint32_t)s->body[3] << 8 | s->body[4];
+        uint32_t size = (uint32_t)s->body[1] << 24 | (uint32_t)s->body[2] << 16 |
+                        (uint32_t)s->body[3] << 8 | s->body[4];
         call.request = s->body + FRAME_HEADER_SIZE;
         call.request_size = s->size - FRAME_HEADER_SIZE;
         if (size != call.request_size) {
@@ -291,10 +314,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t code, void *arg)
 {
+    struct stream *s = nghttp2_session_get_stream_user_data(session, stream_id);
+
     (void)code;
-    (void)arg;
-    release_stream(nghttp2_session_get_stream_user_data(session, stream_id));
-    nghttp2_session_set_stream_user_data(session, stream_id, NULL);
+    if (s != NULL) {
+        nghttp2_session_set_stream_user_data(session, stream_id, NULL);
+        release_stream(arg, s);
+    }
     return 0;
 }
 
@@ -329,7 +355,8 @@ static void on_read(uv_stream_t *tcp, ssize_t size, const uv_buf_t *buf)
 {
     struct connection *c = tcp->data;
 
-    if (size < 0 || nghttp2_session_mem_recv(c->session, (const uint8_t *)buf->base, (size_t)size) < 0) {
+    if (size < 0 ||
+        nghttp2_session_mem_recv(c->session, (const uint8_t *)buf->base, (size_t)size) < 0) {
         close_connection(c);
         return;
     }
@@ -366,8 +393,8 @@ static void on_listener_closed(uv_handle_t *handle)
     free_if_done(server);
 }
 
-enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, void *arg, int *ret_port,
-                         struct grpc_server **ret_server)
+enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, void *arg,
+                         int *ret_port, struct grpc_server **ret_server)
 {
     struct grpc_server *server = calloc(1, sizeof(*server));
     struct sockaddr_in address;
@@ -384,7 +411,8 @@ enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, vo
     uv_ip4_addr("127.0.0.1", port, &address);
     int rc = uv_tcp_bind(&server->listener, (const struct sockaddr *)&address, 0);
     rc = rc == 0 ? uv_listen((uv_stream_t *)&server->listener, 128, on_connection) : rc;
-    rc = rc == 0 ? uv_tcp_getsockname(&server->listener, (struct sockaddr *)&bound, &bound_size) : rc;
+    rc = rc == 0 ? uv_tcp_getsockname(&server->listener, (struct sockaddr *)&bound, &bound_size)
+                 : rc;
     if (rc != 0) {
         fprintf(stderr, "fuota-sim: grpc: listen on 127.0.0.1:%d: %s\n", port, uv_strerror(rc));
         grpc_server_close(server);

@@ -43,7 +43,9 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 static void watch(struct mqtt *mqtt)
 {
     if (mqtt->poll != NULL) {
-        uv_poll_start(mqtt->poll, UV_READABLE | (mosquitto_want_write(mqtt->client) ? UV_WRITABLE : 0), on_poll);
+        uv_poll_start(mqtt->poll,
+                      UV_READABLE | (mosquitto_want_write(mqtt->client) ? UV_WRITABLE : 0),
+                      on_poll);
     }
 }
 
@@ -69,7 +71,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     watch(mqtt);
 }
 
-static void on_connect(struct mosquitto *client, void *arg, int code, int flags, const mosquitto_property *properties)
+static void on_connect(struct mosquitto *client, void *arg, int code, int flags,
+                       const mosquitto_property *properties)
 {
     struct mqtt *mqtt = arg;
 
@@ -87,7 +90,8 @@ static void on_connect(struct mosquitto *client, void *arg, int code, int flags,
     }
 }
 
-static void on_disconnect(struct mosquitto *client, void *arg, int code, const mosquitto_property *properties)
+static void on_disconnect(struct mosquitto *client, void *arg, int code,
+                          const mosquitto_property *properties)
 {
     struct mqtt *mqtt = arg;
 
@@ -101,7 +105,8 @@ static void on_disconnect(struct mosquitto *client, void *arg, int code, const m
 static void try_connect(struct mqtt *mqtt)
 {
     /* Blocks; the broker of a test is on this machine. */
-    int rc = mosquitto_connect_bind_v5(mqtt->client, mqtt->host, mqtt->port, KEEP_ALIVE_S, NULL, NULL);
+    int rc =
+        mosquitto_connect_bind_v5(mqtt->client, mqtt->host, mqtt->port, KEEP_ALIVE_S, NULL, NULL);
 
     if (rc != MOSQ_ERR_SUCCESS) {
         fprintf(stderr, "fuota-sim: mqtt: connect to %s:%d: %s\n", mqtt->host, mqtt->port,
@@ -109,7 +114,8 @@ static void try_connect(struct mqtt *mqtt)
         return;
     }
     mqtt->poll = malloc(sizeof(*mqtt->poll));
-    if (mqtt->poll == NULL || uv_poll_init(mqtt->loop, mqtt->poll, mosquitto_socket(mqtt->client)) != 0) {
+    if (mqtt->poll == NULL ||
+        uv_poll_init(mqtt->loop, mqtt->poll, mosquitto_socket(mqtt->client)) != 0) {
         free(mqtt->poll);
         mqtt->poll = NULL;
         mosquitto_disconnect(mqtt->client);
@@ -131,8 +137,8 @@ static void on_timer(uv_timer_t *timer)
     watch(mqtt);
 }
 
-enum err mqtt_new(uv_loop_t *loop, const char *host, int port, const char *client_id, mqtt_connected_fn *on_connected,
-                  void *arg, struct mqtt **ret_mqtt)
+enum err mqtt_new(uv_loop_t *loop, const char *host, int port, const char *client_id,
+                  mqtt_connected_fn *on_connected, void *arg, struct mqtt **ret_mqtt)
 {
     struct mqtt *mqtt = calloc(1, sizeof(*mqtt));
 

@@ -5,10 +5,10 @@
 #include "base/random.h"
 #include "sim/network.h"
 
-#define LOCK_MS        2000 /* scheduler_lock_duration */
-#define BATCH_SIZE     100
+#define LOCK_MS            2000 /* scheduler_lock_duration */
+#define BATCH_SIZE         100
 #define PORT_FRAGMENTATION 201
-#define DATA_FRAGMENT  0x08
+#define DATA_FRAGMENT      0x08
 
 /* A frame on its way from one gateway to all devices. */
 struct multicast_flight {
@@ -64,20 +64,23 @@ static void on_flight_end(void *arg, uint64_t value)
             continue;
         }
         bool is_sending = d->sending.from_ms < now_ms && d->sending.to_ms > f->from_ms;
-        if (is_sending || radio_is_lost(d, f->gateway_index, DIRECTION_MULTICAST, f->frame.f_cnt, f->attempt)) {
+        if (is_sending ||
+            radio_is_lost(d, f->gateway_index, DIRECTION_MULTICAST, f->frame.f_cnt, f->attempt)) {
             lost++;
             continue;
         }
         heard += device_on_multicast(&d->device, &f->frame, now_ms) == DEVICE_HEARD ? 1 : 0;
         network_plan_wake(d);
     }
-    network_trace(network, "multicast gateway=%zu addr=%08x fcnt=%u port=%u size=%zu heard=%zu lost=%zu",
-                  f->gateway_index, f->frame.mc_addr, f->frame.f_cnt, f->frame.f_port, f->frame.size, heard, lost);
+    network_trace(network,
+                  "multicast gateway=%zu addr=%08x fcnt=%u port=%u size=%zu heard=%zu lost=%zu",
+                  f->gateway_index, f->frame.mc_addr, f->frame.f_cnt, f->frame.f_port,
+                  f->frame.size, heard, lost);
     free(f);
 }
 
-static void send_row(struct network *network, const struct multicast_group *group, const struct multicast_row *row,
-                     const struct region_dr *rate)
+static void send_row(struct network *network, const struct multicast_group *group,
+                     const struct multicast_row *row, const struct region_dr *rate)
 {
     struct multicast_flight *f = malloc(sizeof(*f) + row->size);
     int64_t now_ms = network->world->now_ms;
@@ -106,11 +109,12 @@ static void send_row(struct network *network, const struct multicast_group *grou
     f->from_ms = radio_queue(network, row->gateway_index, now_ms, airtime);
     network->counters.multicast_sent++;
     network->counters.multicast_duplicate_fcnt += row->attempt > 0 ? 1 : 0;
-    world_at(network->world, f->from_ms + airtime, on_flight_end, f, 0);
+    world_at_take(network->world, f->from_ms + airtime, on_flight_end, f, 0);
 }
 
 /* A draw for the share options, from what identifies the frame. */
-static bool happens(const struct network *network, const struct multicast_row *row, uint64_t what, double share)
+static bool happens(const struct network *network, const struct multicast_row *row, uint64_t what,
+                    double share)
 {
     uint64_t key = random_mix(network->seed, what);
     uint64_t frame = (uint64_t)row->f_cnt << 32 | (uint64_t)row->attempt << 8 | row->gateway_index;
@@ -119,7 +123,8 @@ static bool happens(const struct network *network, const struct multicast_row *r
 }
 
 /* One due row; true when it is done with and leaves the queue. */
-static bool run_row(struct network *network, struct multicast_group *group, struct multicast_row *row)
+static bool run_row(struct network *network, struct multicast_group *group,
+                    struct multicast_row *row)
 {
     const struct options *options = network->options;
     const struct region_dr *rate = region_dr(network->region, group->dr);
@@ -130,7 +135,8 @@ static bool run_row(struct network *network, struct multicast_group *group, stru
         return true;
     }
     if (rate == NULL || group->is_class_b || group->is_gps_time) {
-        return group->is_class_b || group->is_gps_time; /* a wrong data rate is tried for ever; 3.3 for GPS_TIME */
+        return group->is_class_b ||
+               group->is_gps_time; /* a wrong data rate is tried for ever; 3.3 for GPS_TIME */
     }
     if (row->size > rate->payload_max) {
         network->counters.multicast_dropped++;
@@ -163,7 +169,8 @@ static void on_scheduler(void *arg, uint64_t value)
         while (*at != NULL && budget > 0) {
             struct multicast_row *row = *at;
             bool is_due = row->run_after_ms <= now_ms &&
-                          (row->expires_ms <= now_ms || network_gateway_is_online(network, row->gateway_index, now_ms));
+                          (row->expires_ms <= now_ms ||
+                           network_gateway_is_online(network, row->gateway_index, now_ms));
             if (is_due) {
                 budget--;
             }
@@ -189,12 +196,13 @@ static void plan_scheduler(struct network *network)
     if (has_rows && !network->scheduler_planned) {
         int64_t since_ms = network->world->now_ms - network->start_ms;
         network->scheduler_planned = true;
-        world_at(network->world, network->start_ms + (since_ms / interval_ms + 1) * interval_ms, on_scheduler, network,
-                 0);
+        world_at(network->world, network->start_ms + (since_ms / interval_ms + 1) * interval_ms,
+                 on_scheduler, network, 0);
     }
 }
 
-static void count_number(struct network *network, uint8_t f_port, const uint8_t *payload, size_t size)
+static void count_number(struct network *network, uint8_t f_port, const uint8_t *payload,
+                         size_t size)
 {
     if (f_port == PORT_FRAGMENTATION && size > 3 && payload[0] == DATA_FRAGMENT) {
         network->enqueued_numbers[(payload[1] | (uint32_t)payload[2] << 8) & 0x3FFF]++;
@@ -202,7 +210,8 @@ static void count_number(struct network *network, uint8_t f_port, const uint8_t 
 }
 
 /* When the first copy is due (3.2): now in an empty queue, else a margin behind the last row. */
-static int64_t first_time(const struct network *network, const struct multicast_group *group, int64_t margin_ms)
+static int64_t first_time(const struct network *network, const struct multicast_group *group,
+                          int64_t margin_ms)
 {
     int64_t last_ms = INT64_MIN;
 
@@ -213,7 +222,8 @@ static int64_t first_time(const struct network *network, const struct multicast_
 }
 
 enum err multicast_enqueue(struct network *network, struct multicast_group *group, uint8_t f_port,
-                           const uint8_t *payload, size_t size, int64_t expires_ms, uint32_t *ret_f_cnt)
+                           const uint8_t *payload, size_t size, int64_t expires_ms,
+                           uint32_t *ret_f_cnt)
 {
     int64_t margin_ms = (int64_t)(network->options->margin_s * 1000);
     int64_t at_ms = first_time(network, group, margin_ms);

@@ -23,12 +23,13 @@ struct uuid network_new_id(struct network *network)
     return make_uuid(network->seed, 0x10000 + network->id_count++);
 }
 
-static const struct sim_profile *profile_for(struct network *network, const struct device_options *o)
+static const struct sim_profile *profile_for(struct network *network,
+                                             const struct device_options *o)
 {
     for (size_t i = 0; i < network->profile_count; i++) {
         const struct sim_profile *p = &network->profiles[i];
-        if (p->is_lorawan_1_1 == o->lorawan_1_1 && p->is_class_c == o->is_class_c && p->ts003 == o->ts003 &&
-            p->ts004 == o->ts004 && p->ts005 == o->ts005) {
+        if (p->is_lorawan_1_1 == o->lorawan_1_1 && p->is_class_c == o->is_class_c &&
+            p->ts003 == o->ts003 && p->ts004 == o->ts004 && p->ts005 == o->ts005) {
             return p;
         }
     }
@@ -47,10 +48,12 @@ static const struct sim_profile *profile_for(struct network *network, const stru
 }
 
 /* Each device is in reach of `heard_by` gateways, the first of which goes round. */
-static uint32_t gateways_in_reach(const struct network *network, const struct device_options *o, uint32_t index)
+static uint32_t gateways_in_reach(const struct network *network, const struct device_options *o,
+                                  uint32_t index)
 {
-    size_t count = o->heard_by == 0 || (size_t)o->heard_by > network->gateway_count ? network->gateway_count
-                                                                                     : (size_t)o->heard_by;
+    size_t count = o->heard_by == 0 || (size_t)o->heard_by > network->gateway_count
+                       ? network->gateway_count
+                       : (size_t)o->heard_by;
     uint32_t mask = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -70,7 +73,8 @@ static void make_device(struct network *network, uint32_t index)
     d->profile = profile_for(network, o);
     d->index = index;
     d->eui = 0x70B3D50000000000u | (random_mix(network->seed, 0xE01) & 0xFFFF) << 24 | index;
-    d->dev_addr = 0x01000000u | ((uint32_t)random_mix(network->seed, 0xADD) & 0xFF0000u) | (index & 0xFFFFu);
+    d->dev_addr =
+        0x01000000u | ((uint32_t)random_mix(network->seed, 0xADD) & 0xFF0000u) | (index & 0xFFFFu);
     key_words[0] = random_mix(network->seed ^ d->eui, 1);
     key_words[1] = random_mix(network->seed ^ d->eui, 2);
     memcpy(d->root_key, key_words, sizeof(d->root_key));
@@ -80,16 +84,22 @@ static void make_device(struct network *network, uint32_t index)
 
 enum err network_init(struct network *network, const struct options *options, struct world *world)
 {
-    *network = (struct network){.options = options, .world = world, .seed = (uint64_t)options->seed};
+    *network =
+        (struct network){.options = options, .world = world, .seed = (uint64_t)options->seed};
     network->region = region_find(options->region);
     if (network->region == NULL) {
+        return ERR_UNKNOWN;
+    }
+    network->rx2_dr = options->rx2_dr >= 0 ? (uint8_t)options->rx2_dr : network->region->rx2_dr;
+    if (region_dr(network->region, network->rx2_dr) == NULL) {
         return ERR_UNKNOWN;
     }
     network->tenant_id = make_uuid(network->seed, 0x100);
     network->application_id = make_uuid(network->seed, 0x101);
     network->gateway_count = (size_t)options->gateways;
     for (size_t i = 0; i < network->gateway_count; i++) {
-        network->gateways[i].id = 0x0016C001F1000000u | (random_mix(network->seed, 0x6A7E) & 0xFFFF) << 8 | i;
+        network->gateways[i].id =
+            0x0016C001F1000000u | (random_mix(network->seed, 0x6A7E) & 0xFFFF) << 8 | i;
     }
     network->devices = calloc((size_t)options->devices, sizeof(*network->devices));
     if (network->devices == NULL) {
@@ -130,7 +140,8 @@ static struct device_config configure(const struct sim_device *d)
                                               : (enum stack_kind)o->kind,
         .is_lorawan_1_1 = o->lorawan_1_1,
         .is_class_c = o->is_class_c,
-        .uplink_interval_ms = (uint32_t)(o->uplink_interval_s < 4294967 ? o->uplink_interval_s : 4294967) * 1000u,
+        .uplink_interval_ms =
+            (uint32_t)(o->uplink_interval_s < 4294967 ? o->uplink_interval_s : 4294967) * 1000u,
         .uplink_jitter_ms = (uint32_t)o->uplink_jitter_s * 1000u,
         .has_no_clock = o->no_clock,
         .clock_offset_ms = (int64_t)(o->clock_offset_s * 1000),
@@ -184,7 +195,8 @@ struct sim_device *network_find_device(struct network *network, uint64_t eui)
 {
     uint64_t first = network->devices[0].eui; /* they are numbered without gaps */
 
-    return eui >= first && eui - first < network->device_count ? &network->devices[eui - first] : NULL;
+    return eui >= first && eui - first < network->device_count ? &network->devices[eui - first]
+                                                               : NULL;
 }
 
 size_t network_find_gateway(const struct network *network, uint64_t id)

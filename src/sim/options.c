@@ -8,7 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_type { OPTION_INTEGER, OPTION_NUMBER, OPTION_FLAG, OPTION_TEXT, OPTION_KIND, OPTION_CLASS, OPTION_LORAWAN };
+enum option_type {
+    OPTION_INTEGER,
+    OPTION_NUMBER,
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_KIND,
+    OPTION_CLASS,
+    OPTION_LORAWAN
+};
 
 struct option {
     const char *name; /* with underscores as in the scenario file; hyphens on the command line */
@@ -25,33 +33,46 @@ struct option {
 #define TEXT(field)     OF(options, field), sizeof(((struct options *)0)->field)
 
 static const struct option globals[] = {
-    {"grpc_port", OPTION_INTEGER, OF(options, grpc_port), 0, 0, 65535, "0", "TCP port of the gRPC API; 0: any"},
+    {"grpc_port", OPTION_INTEGER, OF(options, grpc_port), 0, 0, 65535, "0",
+     "TCP port of the gRPC API; 0: any"},
     {"mqtt_host", OPTION_TEXT, TEXT(mqtt_host), 0, 0, "127.0.0.1", "MQTT broker"},
     {"mqtt_port", OPTION_INTEGER, OF(options, mqtt_port), 0, 1, 65535, "1883", "its TCP port"},
-    {"api_token_file", OPTION_TEXT, TEXT(api_token_file), 0, 0, "", "file with the API token clients must show"},
-    {"devices", OPTION_INTEGER, OF(options, devices), 0, 1, OPTIONS_DEVICE_MAX, "10", "number of devices"},
-    {"seed", OPTION_INTEGER, OF(options, seed), 0, 0, 9007199254740992.0, "1", "seed of everything that is drawn"},
+    {"api_token_file", OPTION_TEXT, TEXT(api_token_file), 0, 0, "",
+     "file with the API token clients must show"},
+    {"devices", OPTION_INTEGER, OF(options, devices), 0, 1, OPTIONS_DEVICE_MAX, "10",
+     "number of devices"},
+    {"seed", OPTION_INTEGER, OF(options, seed), 0, 0, 9007199254740992.0, "1",
+     "seed of everything that is drawn"},
     {"region", OPTION_TEXT, TEXT(region), 0, 0, "EU868", "LoRaWAN region"},
-    {"gateways", OPTION_INTEGER, OF(options, gateways), 0, 1, OPTIONS_GATEWAY_MAX, "1", "number of gateways"},
-    {"margin", OPTION_NUMBER, OF(options, margin_s), 0, 0, 3600, "5", "multicast_class_c_margin, s"},
-    {"interval", OPTION_NUMBER, OF(options, interval_s), 0, 0.01, 60, "1", "pause between scheduler runs, s"},
-    {"clock_rate", OPTION_NUMBER, OF(options, clock_rate), 0, 1, 100000, "1", "protocol seconds in a real second"},
+    {"rx2_dr", OPTION_INTEGER, OF(options, rx2_dr), 0, -1, 15, "-1",
+     "data rate of RX2; -1: the table's"},
+    {"gateways", OPTION_INTEGER, OF(options, gateways), 0, 1, OPTIONS_GATEWAY_MAX, "1",
+     "number of gateways"},
+    {"margin", OPTION_NUMBER, OF(options, margin_s), 0, 0, 3600, "5",
+     "multicast_class_c_margin, s"},
+    {"interval", OPTION_NUMBER, OF(options, interval_s), 0, 0.01, 60, "1",
+     "pause between scheduler runs, s"},
+    {"clock_rate", OPTION_NUMBER, OF(options, clock_rate), 0, 1, 100000, "1",
+     "protocol seconds in a real second"},
     {"clock_epoch_ms", OPTION_INTEGER, OF(options, clock_epoch_ms), 0, 0, 9007199254740992.0, "0",
      "Unix time at which protocol and real time agree, ms"},
-    {"protobuf", OPTION_FLAG, OF(options, protobuf), 0, 0, 0, "false", "publish events as Protobuf instead of JSON"},
+    {"protobuf", OPTION_FLAG, OF(options, protobuf), 0, 0, 0, "false",
+     "publish events as Protobuf instead of JSON"},
     {"tenant_key", OPTION_FLAG, OF(options, tenant_key), 0, 0, 0, "false",
      "answer as to a tenant API key: UNAUTHENTICATED for missing objects"},
-    {"downlink_delay_real_ms", OPTION_INTEGER, OF(options, downlink_delay_real_ms), 0, 0, 10000, "25",
-     "real ms between an up event and the reading of the device queue, at least"},
+    {"downlink_delay_real_ms", OPTION_INTEGER, OF(options, downlink_delay_real_ms), 0, 0, 10000,
+     "25", "real ms between an up event and the reading of the device queue, at least"},
     {"lost_gateway_acks", OPTION_NUMBER, OF(options, lost_gateway_acks), 0, 0, 1, "0",
      "share of multicast frames whose gateway acknowledgement is lost"},
     {"gateway_rejects", OPTION_NUMBER, OF(options, gateway_rejects), 0, 0, 1, "0",
      "share of multicast frames the gateway refuses to send"},
     {"scenario", OPTION_TEXT, TEXT(scenario), 0, 0, "", "scenario file"},
     {"report", OPTION_TEXT, TEXT(report), 0, 0, "", "file for the report"},
-    {"dump_images", OPTION_TEXT, TEXT(dump_images), 0, 0, "", "folder for the images the devices have rebuilt"},
+    {"dump_images", OPTION_TEXT, TEXT(dump_images), 0, 0, "",
+     "folder for the images the devices have rebuilt"},
     {"ready_file", OPTION_TEXT, TEXT(ready_file), 0, 0, "", "file written when everything is up"},
-    {"trace", OPTION_TEXT, TEXT(trace), 0, 0, "", "file for a line per frame; - for the standard output"},
+    {"trace", OPTION_TEXT, TEXT(trace), 0, 0, "",
+     "file for a line per frame; - for the standard output"},
     {"help", OPTION_FLAG, OF(options, help), 0, 0, 0, "false", "show this"},
     {"version", OPTION_FLAG, OF(options, version), 0, 0, 0, "false", "show the version"},
 };
@@ -60,31 +81,45 @@ static const struct option globals[] = {
 
 static const struct option devices[] = {
     {"kind", OPTION_KIND, D(kind), 0, 0, "mixed", "stack: letter, loramac, lbm, zephyr, mixed"},
-    {"uplink_interval", OPTION_INTEGER, D(uplink_interval_s), 0, 31536000, "600", "s between application uplinks"},
-    {"uplink_jitter", OPTION_INTEGER, D(uplink_jitter_s), 0, 86400, "10", "s each may come earlier or later"},
+    {"uplink_interval", OPTION_INTEGER, D(uplink_interval_s), 0, 31536000, "600",
+     "s between application uplinks"},
+    {"uplink_jitter", OPTION_INTEGER, D(uplink_jitter_s), 0, 86400, "10",
+     "s each may come earlier or later"},
     {"loss", OPTION_NUMBER, D(loss), 0, 1, "0", "share of downlinks lost"},
     {"uplink_loss", OPTION_NUMBER, D(uplink_loss), 0, 1, "0", "share of uplinks lost, per gateway"},
-    {"burst", OPTION_NUMBER, D(burst), 1, 1000, "1", "mean length of a run of losses, frames (Gilbert)"},
+    {"burst", OPTION_NUMBER, D(burst), 1, 1000, "1",
+     "mean length of a run of losses, frames (Gilbert)"},
     {"class", OPTION_CLASS, D(is_class_c), 0, 0, "A", "A or C, outside of multicast sessions"},
-    {"clock_offset", OPTION_NUMBER, D(clock_offset_s), -1e9, 1e9, "0", "s the device's clock is ahead"},
+    {"clock_offset", OPTION_NUMBER, D(clock_offset_s), -1e9, 1e9, "0",
+     "s the device's clock is ahead"},
     {"no_clock", OPTION_FLAG, D(no_clock), 0, 0, "false", "no time before the first AppTimeAns"},
     {"quiet_clock", OPTION_FLAG, D(quiet_clock), 0, 0, "false", "sends no AppTimeReq unasked"},
     {"deaf", OPTION_FLAG, D(deaf), 0, 0, "false", "hears nothing"},
     {"mute", OPTION_FLAG, D(mute), 0, 0, "false", "never speaks"},
-    {"wrong_key", OPTION_FLAG, D(wrong_key), 0, 0, "false", "has another root key than the network server"},
-    {"refuse_group", OPTION_FLAG, D(refuse_group), 0, 0, "false", "answers McGroupSetupReq with IDerror"},
-    {"refuse_session", OPTION_INTEGER, D(refuse_session), 0, 28, "0", "error bits 4:2 of session answers"},
-    {"refuse_frag", OPTION_INTEGER, D(refuse_frag), 0, 15, "0", "error bits 3:0 of FragSessionSetupAns"},
-    {"device_limit", OPTION_INTEGER, D(device_limit), 0, 16383, "0", "lost fragments a decoder holds; 0: all"},
+    {"wrong_key", OPTION_FLAG, D(wrong_key), 0, 0, "false",
+     "has another root key than the network server"},
+    {"refuse_group", OPTION_FLAG, D(refuse_group), 0, 0, "false",
+     "answers McGroupSetupReq with IDerror"},
+    {"refuse_session", OPTION_INTEGER, D(refuse_session), 0, 28, "0",
+     "error bits 4:2 of session answers"},
+    {"refuse_frag", OPTION_INTEGER, D(refuse_frag), 0, 15, "0",
+     "error bits 3:0 of FragSessionSetupAns"},
+    {"device_limit", OPTION_INTEGER, D(device_limit), 0, 16383, "0",
+     "lost fragments a decoder holds; 0: all"},
     {"max_fragments", OPTION_INTEGER, D(max_fragments), 0, 16383, "0", "largest NbFrag; 0: 16383"},
-    {"max_fragment_size", OPTION_INTEGER, D(max_fragment_size), 0, 239, "0", "largest FragSize; 0: 239"},
-    {"rejoin_at", OPTION_INTEGER, D(rejoin_at_s), 0, 31536000, "0", "restarts that many s after the start; 0: never"},
-    {"rejoin_at_fragment", OPTION_INTEGER, D(rejoin_at_fragment), 0, 16383, "0", "restarts on hearing that N"},
-    {"repeat_answers", OPTION_INTEGER, D(repeat_answers), 0, 10, "0", "sends each answer that many times more"},
+    {"max_fragment_size", OPTION_INTEGER, D(max_fragment_size), 0, 239, "0",
+     "largest FragSize; 0: 239"},
+    {"rejoin_at", OPTION_INTEGER, D(rejoin_at_s), 0, 31536000, "0",
+     "restarts that many s after the start; 0: never"},
+    {"rejoin_at_fragment", OPTION_INTEGER, D(rejoin_at_fragment), 0, 16383, "0",
+     "restarts on hearing that N"},
+    {"repeat_answers", OPTION_INTEGER, D(repeat_answers), 0, 10, "0",
+     "sends each answer that many times more"},
     {"answer_delay", OPTION_NUMBER, D(answer_delay_s), 0, 86400, "0", "s each answer comes later"},
     {"answers_with_regular", OPTION_FLAG, D(answers_with_regular), 0, 0, "false",
      "answers wait for the next application uplink"},
-    {"heard_by", OPTION_INTEGER, D(heard_by), 0, OPTIONS_GATEWAY_MAX, "0", "gateways in reach; 0: all"},
+    {"heard_by", OPTION_INTEGER, D(heard_by), 0, OPTIONS_GATEWAY_MAX, "0",
+     "gateways in reach; 0: all"},
     {"lorawan", OPTION_LORAWAN, D(lorawan_1_1), 0, 0, "1.0", "1.0 (GenAppKey) or 1.1 (AppKey)"},
     {"ts003", OPTION_FLAG, D(ts003), 0, 0, "false", "the network server answers AppTimeReq"},
     {"ts004", OPTION_FLAG, D(ts004), 0, 0, "true", "the device profile says TS004 version 1"},
@@ -112,7 +147,8 @@ static const struct option *find(const struct option *table, size_t count, const
 
 static enum err fail(const struct option *o, const char *value, const char *allowed, char *error)
 {
-    snprintf(error, OPTIONS_ERROR_SIZE, "%s: \"%s\" is not possible; allowed: %s", o->name, value, allowed);
+    snprintf(error, OPTIONS_ERROR_SIZE, "%s: \"%s\" is not possible; allowed: %s", o->name, value,
+             allowed);
     return ERR_FORMAT;
 }
 
@@ -138,8 +174,8 @@ static enum err set_number(const struct option *o, void *base, const char *value
     return ERR_OK;
 }
 
-static enum err set_choice(const struct option *o, void *base, const char *value, const char *no, const char *yes,
-                           char *error)
+static enum err set_choice(const struct option *o, void *base, const char *value, const char *no,
+                           const char *yes, char *error)
 {
     char allowed[100];
     bool *target = (bool *)((char *)base + o->offset);
@@ -199,8 +235,8 @@ static enum err set_one(const struct option *o, void *base, const char *value, c
     return ERR_UNKNOWN;
 }
 
-enum err options_set(struct options *options, struct device_options *device, const char *name, const char *value,
-                     char error[OPTIONS_ERROR_SIZE])
+enum err options_set(struct options *options, struct device_options *device, const char *name,
+                     const char *value, char error[OPTIONS_ERROR_SIZE])
 {
     const struct option *o = find(devices, COUNT(devices), name);
 
@@ -209,7 +245,8 @@ enum err options_set(struct options *options, struct device_options *device, con
     }
     o = device == NULL ? find(globals, COUNT(globals), name) : NULL;
     if (o == NULL) {
-        snprintf(error, OPTIONS_ERROR_SIZE, "%s: no such option%s", name, device != NULL ? " of a group" : "");
+        snprintf(error, OPTIONS_ERROR_SIZE, "%s: no such option%s", name,
+                 device != NULL ? " of a group" : "");
         return ERR_FORMAT;
     }
     return set_one(o, options, value, error);
@@ -221,7 +258,9 @@ void options_init(struct options *options)
 
     *options = (struct options){.grpc_port = 0};
     for (size_t i = 0; i < COUNT(globals); i++) {
-        enum err err = globals[i].initial[0] == '\0' ? ERR_OK : set_one(&globals[i], options, globals[i].initial, error);
+        enum err err = globals[i].initial[0] == '\0'
+                           ? ERR_OK
+                           : set_one(&globals[i], options, globals[i].initial, error);
         assert(err == ERR_OK);
     }
     for (size_t i = 0; i < COUNT(devices); i++) {
@@ -251,7 +290,8 @@ static enum err read_arguments(struct options *options, int argc, char **argv, c
         const char *equals = strchr(argv[i], '=');
         size_t size = equals != NULL ? (size_t)(equals - argv[i]) : strlen(argv[i]);
         if (strncmp(argv[i], "--", 2) != 0 || size - 2 >= sizeof(name)) {
-            snprintf(error, OPTIONS_ERROR_SIZE, "%s: an option begins with --; see --help", argv[i]);
+            snprintf(error, OPTIONS_ERROR_SIZE, "%s: an option begins with --; see --help",
+                     argv[i]);
             return ERR_FORMAT;
         }
         snprintf(name, sizeof(name), "%.*s", (int)(size - 2), argv[i] + 2);
@@ -278,7 +318,8 @@ static enum err read_arguments(struct options *options, int argc, char **argv, c
     return ERR_OK;
 }
 
-enum err options_read(struct options *options, int argc, char **argv, char error[OPTIONS_ERROR_SIZE])
+enum err options_read(struct options *options, int argc, char **argv,
+                      char error[OPTIONS_ERROR_SIZE])
 {
     enum err err = read_arguments(options, argc, argv, error);
 
@@ -323,7 +364,8 @@ static void print_table(const struct option *table, size_t count)
 
 void options_print_help(void)
 {
-    puts("fuota-sim: a stand-in for ChirpStack v4 with virtual LoRaWAN devices.\n\nOptions [default]:");
+    puts("fuota-sim: a stand-in for ChirpStack v4 with virtual LoRaWAN devices.\n\nOptions "
+         "[default]:");
     print_table(globals, COUNT(globals));
     puts("\nOptions of all devices; a scenario file can set them for some:");
     print_table(devices, COUNT(devices));

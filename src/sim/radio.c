@@ -6,13 +6,13 @@
 #include "sim/events.h"
 #include "sim/network.h"
 
-#define WINDOWS_MS      2100 /* from the end of an uplink to the end of RX2 without a frame */
+#define WINDOWS_MS       2100  /* from the end of an uplink to the end of RX2 without a frame */
 #define GATEWAY_QUEUE_MS 60000 /* a gateway refuses what would wait longer */
-#define GILBERT_BLOCK   64   /* frames after which the burst model begins anew */
-#define PORT_CLOCK      202
-#define APP_TIME_REQ    0x01
+#define GILBERT_BLOCK    64    /* frames after which the burst model begins anew */
+#define PORT_CLOCK       202
+#define APP_TIME_REQ     0x01
 #define GPS_EPOCH_UNIX_S INT64_C(315964800)
-#define LEAP_S          18
+#define LEAP_S           18
 
 struct uplink {
     struct sim_device *d;
@@ -30,8 +30,8 @@ static double draw(uint64_t key, uint64_t index)
 }
 
 /*
- * Gilbert: in the bad state all frames are lost, in the good one none. The state of frame n follows from the first
- * frame of its block, so that it is the same whatever was asked before.
+ * Gilbert: in the bad state all frames are lost, in the good one none. The state of frame n follows
+ * from the first frame of its block, so that it is the same whatever was asked before.
  */
 static bool is_in_burst(uint64_t key, uint32_t f_cnt, double loss, double burst)
 {
@@ -46,8 +46,8 @@ static bool is_in_burst(uint64_t key, uint32_t f_cnt, double loss, double burst)
     return is_bad;
 }
 
-bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction, uint32_t f_cnt,
-                   uint32_t attempt)
+bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction,
+                   uint32_t f_cnt, uint32_t attempt)
 {
     const struct device_options *o = d->options;
     double loss = direction == DIRECTION_UP ? o->uplink_loss : o->loss;
@@ -87,32 +87,49 @@ int64_t radio_queue(struct network *network, size_t gateway_index, int64_t at_ms
     return from_ms;
 }
 
-/* What ChirpStack does when the profile names TS003: it answers an AppTimeReq that is alone in its payload. */
+/* What ChirpStack does when the profile names TS003: it answers an AppTimeReq that is alone in its
+ * payload. */
 static void answer_time(struct sim_device *d, const struct uplink *up)
 {
-    if (!d->profile->ts003 || up->f_port != PORT_CLOCK || up->size != 6 || up->payload[0] != APP_TIME_REQ) {
+    if (!d->profile->ts003 || up->f_port != PORT_CLOCK || up->size != 6 ||
+        up->payload[0] != APP_TIME_REQ) {
         return;
     }
-    uint32_t device_s = (uint32_t)up->payload[1] | (uint32_t)up->payload[2] << 8 | (uint32_t)up->payload[3] << 16 |
-                        (uint32_t)up->payload[4] << 24;
+    uint32_t device_s = (uint32_t)up->payload[1] | (uint32_t)up->payload[2] << 8 |
+                        (uint32_t)up->payload[3] << 16 | (uint32_t)up->payload[4] << 24;
     int64_t gps_s = up->to_ms / 1000 - GPS_EPOCH_UNIX_S + LEAP_S;
     int64_t correction = gps_s - device_s;
     if (correction == 0 && (up->payload[5] & 0x10) == 0) {
         return;
     }
-    correction = correction > INT32_MAX ? INT32_MAX : correction < INT32_MIN ? INT32_MIN : correction;
+    correction = correction > INT32_MAX   ? INT32_MAX
+                 : correction < INT32_MIN ? INT32_MIN
+                                          : correction;
     uint32_t sent = (uint32_t)(int32_t)correction;
     struct queue_item item = {
         .id = network_new_id(d->network),
         .f_port = PORT_CLOCK,
         .size = 6,
         .expires_ms = INT64_MAX,
-        .payload = {APP_TIME_REQ, (uint8_t)sent, (uint8_t)(sent >> 8), (uint8_t)(sent >> 16), (uint8_t)(sent >> 24),
-                    up->payload[5] & 0x0F},
+        .payload = {APP_TIME_REQ, (uint8_t)sent, (uint8_t)(sent >> 8), (uint8_t)(sent >> 16),
+                    (uint8_t)(sent >> 24), up->payload[5] & 0x0F},
     };
     if (device_queue_add(d, &item) != ERR_OK) {
         network_trace(d->network, "queue-full eui=%016llx", (unsigned long long)d->eui);
     }
+}
+
+/* The gateway of the next downlink: any that heard the uplink, as ChirpStack draws among those with
+ * enough margin. */
+static uint32_t pick_gateway(const struct sim_device *d, uint32_t heard_mask, uint32_t f_cnt)
+{
+    uint64_t skip = random_mix(d->network->seed ^ d->eui, 0x9A7E0000u ^ f_cnt) %
+                    (uint64_t)__builtin_popcount(heard_mask);
+
+    while (skip-- > 0) {
+        heard_mask &= heard_mask - 1;
+    }
+    return (uint32_t)__builtin_ctz(heard_mask);
 }
 
 static void on_uplink_end(void *arg, uint64_t value)
@@ -130,13 +147,13 @@ static void on_uplink_end(void *arg, uint64_t value)
             heard_mask |= 1u << g;
         }
     }
-    network_trace(network, "up eui=%016llx fcnt=%u port=%u size=%zu heard=%x", (unsigned long long)d->eui, up->f_cnt,
-                  up->f_port, up->size, heard_mask);
+    network_trace(network, "up eui=%016llx fcnt=%u port=%u size=%zu heard=%x",
+                  (unsigned long long)d->eui, up->f_cnt, up->f_port, up->size, heard_mask);
     if (heard_mask != 0) {
         network->counters.uplinks_heard++;
         d->has_been_heard = true;
         d->last_seen_ms = up->to_ms;
-        d->last_gateway = (uint32_t)__builtin_ctz(heard_mask);
+        d->last_gateway = pick_gateway(d, heard_mask, up->f_cnt);
         events_up(d, up->f_cnt, up->f_port, up->payload, up->size, heard_mask);
         answer_time(d, up);
         device_queue_open_windows(d, heard_mask, up->to_ms);
@@ -144,25 +161,30 @@ static void on_uplink_end(void *arg, uint64_t value)
     free(up);
 }
 
-uint32_t radio_send_uplink(void *arg, struct device *device, uint8_t f_port, const uint8_t *payload, size_t size,
-                           int64_t now_ms)
+uint32_t radio_send_uplink(void *arg, struct device *device, uint8_t f_port, const uint8_t *payload,
+                           size_t size, int64_t now_ms)
 {
     struct sim_device *d = arg;
     struct network *network = d->network;
     struct uplink *up = malloc(sizeof(*up));
 
     (void)device;
-    uint32_t airtime = airtime_ms(region_dr(network->region, network->region->uplink_dr), size, true);
+    uint32_t airtime =
+        airtime_ms(region_dr(network->region, network->region->uplink_dr), size, true);
     if (up == NULL || size > sizeof(up->payload)) {
         free(up);
         return airtime;
     }
-    *up = (struct uplink){.d = d, .from_ms = now_ms, .to_ms = now_ms + airtime, .f_cnt = d->f_cnt_up++, .f_port = f_port,
+    *up = (struct uplink){.d = d,
+                          .from_ms = now_ms,
+                          .to_ms = now_ms + airtime,
+                          .f_cnt = d->f_cnt_up++,
+                          .f_port = f_port,
                           .size = size};
     memcpy(up->payload, payload, size);
     network->counters.uplinks++;
     d->sending = (struct span){up->from_ms, up->to_ms};
-    world_at(network->world, up->to_ms, on_uplink_end, up, 0);
+    world_at_take(network->world, up->to_ms, on_uplink_end, up, 0);
     return airtime + WINDOWS_MS;
 }
 

@@ -3,38 +3,139 @@
 #include <math.h>
 #include <string.h>
 
-#define LORA(sf, bw_khz, max) {.spreading_factor = (sf), .bandwidth_hz = (bw_khz)*1000u, .payload_max = (max), .is_downlink = true}
-#define LORA_UP(sf, bw_khz, max) {.spreading_factor = (sf), .bandwidth_hz = (bw_khz)*1000u, .payload_max = (max)}
-#define FSK(max) {.bitrate = 50000, .payload_max = (max), .is_downlink = true}
+#define LORA(sf, bw_khz, max)                                                                      \
+    {                                                                                              \
+        .spreading_factor = (sf), .bandwidth_hz = (bw_khz)*1000u, .payload_max = (max),            \
+        .is_downlink = true                                                                        \
+    }
+#define LORA_UP(sf, bw_khz, max)                                                                   \
+    {                                                                                              \
+        .spreading_factor = (sf), .bandwidth_hz = (bw_khz)*1000u, .payload_max = (max)             \
+    }
+#define FSK(max)                                                                                   \
+    {                                                                                              \
+        .bitrate = 50000, .payload_max = (max), .is_downlink = true                                \
+    }
 #define SLOW_125 LORA(12, 125, 51), LORA(11, 125, 51), LORA(10, 125, 51), LORA(9, 125, 115)
 #define DOWN_500                                                                                   \
-    [8] = LORA(12, 500, 53), LORA(11, 500, 129), LORA(10, 500, 242), LORA(9, 500, 242), LORA(8, 500, 242), \
-    LORA(7, 500, 242)
+    [8] = LORA(12, 500, 53), LORA(11, 500, 129), LORA(10, 500, 242), LORA(9, 500, 242),            \
+    LORA(8, 500, 242), LORA(7, 500, 242)
 
+/* RX2 of EU868 is DR3, as most networks have it; ChirpStack's own default is DR0 (--rx2-dr 0). */
 static const struct region regions[] = {
-    {"EU868", "eu868", 0, 863000000, 870000000, 868100000, 5, 5, 869525000, 0,
+    {"EU868",
+     "eu868",
+     0,
+     863000000,
+     870000000,
+     868100000,
+     5,
+     5,
+     869525000,
+     3,
      {SLOW_125, LORA(8, 125, 222), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
-    {"US915", "us915_0", 2, 902000000, 928000000, 902300000, 3, 13, 923300000, 8,
-     {LORA_UP(10, 125, 11), LORA_UP(9, 125, 53), LORA_UP(8, 125, 125), LORA_UP(7, 125, 242), LORA_UP(8, 500, 242),
-      DOWN_500}},
-    {"CN779", "cn779", 3, 779000000, 787000000, 779500000, 5, 5, 786000000, 0,
+    {"US915",
+     "us915_0",
+     2,
+     902000000,
+     928000000,
+     902300000,
+     3,
+     13,
+     923300000,
+     8,
+     {LORA_UP(10, 125, 11), LORA_UP(9, 125, 53), LORA_UP(8, 125, 125), LORA_UP(7, 125, 242),
+      LORA_UP(8, 500, 242), DOWN_500}},
+    {"CN779",
+     "cn779",
+     3,
+     779000000,
+     787000000,
+     779500000,
+     5,
+     5,
+     786000000,
+     0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
-    {"EU433", "eu433", 4, 433050000, 434790000, 433175000, 5, 5, 434665000, 0,
+    {"EU433",
+     "eu433",
+     4,
+     433050000,
+     434790000,
+     433175000,
+     5,
+     5,
+     434665000,
+     0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
-    {"AU915", "au915_0", 5, 915000000, 928000000, 915200000, 5, 13, 923300000, 8,
-     {LORA_UP(12, 125, 51), LORA_UP(11, 125, 51), LORA_UP(10, 125, 51), LORA_UP(9, 125, 115), LORA_UP(8, 125, 242),
-      LORA_UP(7, 125, 242), LORA_UP(8, 500, 242), DOWN_500}},
-    {"CN470", "cn470_10", 6, 470000000, 510000000, 470300000, 5, 5, 505300000, 1,
-     {LORA(12, 125, 0), LORA(11, 125, 23), LORA(10, 125, 86), LORA(9, 125, 184), LORA(8, 125, 242), LORA(7, 125, 242),
-      LORA(7, 500, 242), FSK(242)}},
-    {"AS923", "as923", 7, 915000000, 928000000, 923200000, 5, 5, 923200000, 2,
-     {LORA(12, 125, 51), LORA(11, 125, 51), LORA(10, 125, 115), LORA(9, 125, 115), LORA(8, 125, 242),
-      LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
-    {"KR920", "kr920", 8, 920900000, 923300000, 922100000, 5, 5, 921900000, 0,
+    {"AU915",
+     "au915_0",
+     5,
+     915000000,
+     928000000,
+     915200000,
+     5,
+     13,
+     923300000,
+     8,
+     {LORA_UP(12, 125, 51), LORA_UP(11, 125, 51), LORA_UP(10, 125, 51), LORA_UP(9, 125, 115),
+      LORA_UP(8, 125, 242), LORA_UP(7, 125, 242), LORA_UP(8, 500, 242), DOWN_500}},
+    {"CN470",
+     "cn470_10",
+     6,
+     470000000,
+     510000000,
+     470300000,
+     5,
+     5,
+     505300000,
+     1,
+     {LORA(12, 125, 0), LORA(11, 125, 23), LORA(10, 125, 86), LORA(9, 125, 184), LORA(8, 125, 242),
+      LORA(7, 125, 242), LORA(7, 500, 242), FSK(242)}},
+    {"AS923",
+     "as923",
+     7,
+     915000000,
+     928000000,
+     923200000,
+     5,
+     5,
+     923200000,
+     2,
+     {LORA(12, 125, 51), LORA(11, 125, 51), LORA(10, 125, 115), LORA(9, 125, 115),
+      LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
+    {"KR920",
+     "kr920",
+     8,
+     920900000,
+     923300000,
+     922100000,
+     5,
+     5,
+     921900000,
+     0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242)}},
-    {"IN865", "in865", 9, 865000000, 867000000, 865062500, 5, 5, 866550000, 2,
+    {"IN865",
+     "in865",
+     9,
+     865000000,
+     867000000,
+     865062500,
+     5,
+     5,
+     866550000,
+     2,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), [7] = FSK(242)}},
-    {"RU864", "ru864", 10, 864000000, 870000000, 868900000, 5, 5, 869100000, 0,
+    {"RU864",
+     "ru864",
+     10,
+     864000000,
+     870000000,
+     868900000,
+     5,
+     5,
+     869100000,
+     0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
 };
 
@@ -57,7 +158,8 @@ const char *region_names(void)
 
 const struct region_dr *region_dr(const struct region *region, uint32_t dr)
 {
-    if (dr >= REGION_DR_COUNT || (region->drs[dr].spreading_factor == 0 && region->drs[dr].bitrate == 0)) {
+    if (dr >= REGION_DR_COUNT ||
+        (region->drs[dr].spreading_factor == 0 && region->drs[dr].bitrate == 0)) {
         return NULL;
     }
     return &region->drs[dr];

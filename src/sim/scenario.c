@@ -9,9 +9,10 @@
 #include "base/random.h"
 #include "sim/options.h"
 
-static enum err fail(const struct options *options, const config_setting_t *at, const char *text, char *error)
+static enum err fail(const struct options *options, const config_setting_t *at, const char *text,
+                     char *error)
 {
-    snprintf(error, OPTIONS_ERROR_SIZE, "%s:%d: %s", options->scenario,
+    snprintf(error, OPTIONS_ERROR_SIZE, "%s:%d: %.600s", options->scenario,
              at != NULL ? (int)config_setting_source_line(at) : 1, text);
     return ERR_FORMAT;
 }
@@ -40,7 +41,8 @@ static bool as_text(const config_setting_t *s, char *text, size_t size)
     }
 }
 
-static enum err set(struct options *options, struct device_options *device, const config_setting_t *s, char *error)
+static enum err set(struct options *options, struct device_options *device,
+                    const config_setting_t *s, char *error)
 {
     char text[OPTIONS_PATH_SIZE];
     char why[OPTIONS_ERROR_SIZE];
@@ -54,7 +56,8 @@ static enum err set(struct options *options, struct device_options *device, cons
     return ERR_OK;
 }
 
-static enum err read_tags(struct options *options, struct device_options *device, config_setting_t *tags, char *error)
+static enum err read_tags(struct options *options, struct device_options *device,
+                          config_setting_t *tags, char *error)
 {
     device->tag_count = 0;
     for (int i = 0; i < config_setting_length(tags); i++) {
@@ -63,7 +66,8 @@ static enum err read_tags(struct options *options, struct device_options *device
             !as_text(tag, device->tags[device->tag_count][1], OPTIONS_TAG_SIZE)) {
             return fail(options, tags, "tags: up to 8 names with a text each are expected", error);
         }
-        snprintf(device->tags[device->tag_count][0], OPTIONS_TAG_SIZE, "%s", config_setting_name(tag));
+        snprintf(device->tags[device->tag_count][0], OPTIONS_TAG_SIZE, "%s",
+                 config_setting_name(tag));
         device->tag_count++;
     }
     return ERR_OK;
@@ -89,8 +93,10 @@ static bool number_of(config_setting_t *group, const char *name, double *ret_num
     return true;
 }
 
-/* The devices of a group: a range by `first` and `count`, a share of them (or of all) drawn by the seed, or all. */
-static enum err read_group(struct options *options, config_setting_t *group, uint64_t group_index, char *error)
+/* The devices of a group: a range by `first` and `count`, a share of them (or of all) drawn by the
+ * seed, or all. */
+static enum err read_group(struct options *options, config_setting_t *group, uint64_t group_index,
+                           char *error)
 {
     double first = 0;
     double count = (double)options->devices;
@@ -100,10 +106,12 @@ static enum err read_group(struct options *options, config_setting_t *group, uin
     number_of(group, "count", &count);
     number_of(group, "share", &share);
     if (first < 0 || count < 0 || share < 0 || share > 1) {
-        return fail(options, group, "first and count must not be negative, share is from 0 to 1", error);
+        return fail(options, group, "first and count must not be negative, share is from 0 to 1",
+                    error);
     }
     for (int64_t i = (int64_t)first; i < options->devices && (double)i < first + count; i++) {
-        uint64_t draw = random_mix(random_mix((uint64_t)options->seed, 0x5CE0 + group_index), (uint64_t)i);
+        uint64_t draw =
+            random_mix(random_mix((uint64_t)options->seed, 0x5CE0 + group_index), (uint64_t)i);
         if ((double)(draw >> 11) / 9007199254740992.0 >= share) {
             continue;
         }
@@ -113,8 +121,9 @@ static enum err read_group(struct options *options, config_setting_t *group, uin
             if (is_selector(name)) {
                 continue;
             }
-            enum err err = strcmp(name, "tags") == 0 ? read_tags(options, &options->each[i], s, error)
-                                                     : set(options, &options->each[i], s, error);
+            enum err err = strcmp(name, "tags") == 0
+                               ? read_tags(options, &options->each[i], s, error)
+                               : set(options, &options->each[i], s, error);
             if (err != ERR_OK) {
                 return err;
             }
@@ -132,7 +141,9 @@ static enum err read_offline(struct options *options, config_setting_t *list, ch
         double gateway = 0;
         if (options->offline_count == OPTIONS_OFFLINE_MAX || !config_setting_is_group(s) ||
             !number_of(s, "from", &o->from_s) || !number_of(s, "to", &o->to_s)) {
-            return fail(options, s, "offline: up to 64 of { gateway = 0; from = SECONDS; to = SECONDS; }", error);
+            return fail(options, s,
+                        "offline: up to 64 of { gateway = 0; from = SECONDS; to = SECONDS; }",
+                        error);
         }
         number_of(s, "gateway", &gateway);
         o->gateway = (int64_t)gateway;
@@ -141,7 +152,8 @@ static enum err read_offline(struct options *options, config_setting_t *list, ch
     return ERR_OK;
 }
 
-static enum err read_root(struct options *options, config_setting_t *root, bool wants_groups, char *error)
+static enum err read_root(struct options *options, config_setting_t *root, bool wants_groups,
+                          char *error)
 {
     enum err err = ERR_OK;
 
@@ -151,8 +163,9 @@ static enum err read_root(struct options *options, config_setting_t *root, bool 
         if (strcmp(name, "groups") == 0) {
             for (int k = 0; wants_groups && err == ERR_OK && k < config_setting_length(s); k++) {
                 config_setting_t *group = config_setting_get_elem(s, (unsigned)k);
-                err = config_setting_is_group(group) ? read_group(options, group, (uint64_t)k, error)
-                                                     : fail(options, group, "groups: { ... } is expected", error);
+                err = config_setting_is_group(group)
+                          ? read_group(options, group, (uint64_t)k, error)
+                          : fail(options, group, "groups: { ... } is expected", error);
             }
         } else if (wants_groups) {
             continue;
@@ -174,8 +187,8 @@ enum err scenario_read(struct options *options, bool wants_groups, char error[OP
 
     config_init(&config);
     if (config_read_file(&config, options->scenario) != CONFIG_TRUE) {
-        snprintf(error, OPTIONS_ERROR_SIZE, "scenario: %s:%d: %s", options->scenario, config_error_line(&config),
-                 config_error_text(&config));
+        snprintf(error, OPTIONS_ERROR_SIZE, "scenario: %s:%d: %s", options->scenario,
+                 config_error_line(&config), config_error_text(&config));
         err = ERR_FORMAT;
     } else {
         err = read_root(options, config_root_setting(&config), wants_groups, error);

@@ -18,7 +18,8 @@ static void set_timestamp(Google__Protobuf__Timestamp *t, int64_t ms)
 
 static void get(struct network *network, struct grpc_call *call)
 {
-    Api__GetDeviceRequest *req = (void *)services_unpack(call, &api__get_device_request__descriptor);
+    Api__GetDeviceRequest *req =
+        (void *)services_unpack(call, &api__get_device_request__descriptor);
     struct sim_device *d = req != NULL ? services_device(network, call, req->dev_eui) : NULL;
 
     if (d != NULL) {
@@ -32,7 +33,7 @@ static void get(struct network *network, struct grpc_call *call)
         char application[UUID_TEXT_SIZE];
         char profile[UUID_TEXT_SIZE];
         eui64_format(d->eui, eui);
-        snprintf(name, sizeof(name), "device-%u", d->index);
+        snprintf(name, sizeof(name), "device-%05u", d->index);
         uuid_format(&network->application_id, application);
         uuid_format(&d->profile->id, profile);
         for (size_t i = 0; i < d->options->tag_count; i++) {
@@ -52,7 +53,8 @@ static void get(struct network *network, struct grpc_call *call)
             set_timestamp(&seen, d->last_seen_ms);
             rep.last_seen_at = &seen;
         }
-        rep.class_enabled = d->options->is_class_c ? COMMON__DEVICE_CLASS__CLASS_C : COMMON__DEVICE_CLASS__CLASS_A;
+        rep.class_enabled =
+            d->options->is_class_c ? COMMON__DEVICE_CLASS__CLASS_C : COMMON__DEVICE_CLASS__CLASS_A;
         services_reply(call, &rep.base);
     }
     protobuf_c_message_free_unpacked((ProtobufCMessage *)req, NULL);
@@ -88,7 +90,7 @@ static void fill_row(const struct sim_device *d, struct list_row *row)
 {
     api__device_list_item__init(&row->item);
     eui64_format(d->eui, row->eui);
-    snprintf(row->name, sizeof(row->name), "device-%u", d->index);
+    snprintf(row->name, sizeof(row->name), "device-%05u", d->index);
     uuid_format(&d->profile->id, row->profile);
     row->item.dev_eui = row->eui;
     row->item.name = row->name;
@@ -107,19 +109,21 @@ static void fill_row(const struct sim_device *d, struct list_row *row)
     row->item.tags = row->tag_list;
 }
 
-static bool is_listed(const struct network *network, const struct sim_device *d, const Api__ListDevicesRequest *req,
-                      const struct uuid *application, const struct uuid *profile)
+static bool is_listed(const struct network *network, const struct sim_device *d,
+                      const Api__ListDevicesRequest *req, const struct uuid *application,
+                      const struct uuid *profile)
 {
     char name[32];
 
-    snprintf(name, sizeof(name), "device-%u", d->index);
+    snprintf(name, sizeof(name), "device-%05u", d->index);
     return memcmp(application, &network->application_id, sizeof(*application)) == 0 &&
            (profile == NULL || memcmp(profile, &d->profile->id, sizeof(*profile)) == 0) &&
            (req->search[0] == '\0' || strstr(name, req->search) != NULL) && has_tags(d, req);
 }
 
-static void list_pages(struct network *network, struct grpc_call *call, const Api__ListDevicesRequest *req,
-                       const struct uuid *application, const struct uuid *profile)
+static void list_pages(struct network *network, struct grpc_call *call,
+                       const Api__ListDevicesRequest *req, const struct uuid *application,
+                       const struct uuid *profile)
 {
     Api__ListDevicesResponse rep = API__LIST_DEVICES_RESPONSE__INIT;
     size_t room = req->limit < network->device_count ? req->limit : network->device_count;
@@ -127,7 +131,8 @@ static void list_pages(struct network *network, struct grpc_call *call, const Ap
     Api__DeviceListItem **items = calloc(room + 1, sizeof(*items));
 
     for (size_t i = 0; rows != NULL && items != NULL && i < network->device_count; i++) {
-        const struct sim_device *d = &network->devices[i]; /* names and EUIs are in the same order */
+        const struct sim_device *d =
+            &network->devices[i]; /* names and EUIs are in the same order */
         if (!is_listed(network, d, req, application, profile)) {
             continue;
         }
@@ -145,7 +150,8 @@ static void list_pages(struct network *network, struct grpc_call *call, const Ap
 
 static void list(struct network *network, struct grpc_call *call)
 {
-    Api__ListDevicesRequest *req = (void *)services_unpack(call, &api__list_devices_request__descriptor);
+    Api__ListDevicesRequest *req =
+        (void *)services_unpack(call, &api__list_devices_request__descriptor);
     struct uuid application;
     struct uuid profile;
 
@@ -169,7 +175,8 @@ static void list(struct network *network, struct grpc_call *call)
 
 static void get_keys(struct network *network, struct grpc_call *call)
 {
-    Api__GetDeviceKeysRequest *req = (void *)services_unpack(call, &api__get_device_keys_request__descriptor);
+    Api__GetDeviceKeysRequest *req =
+        (void *)services_unpack(call, &api__get_device_keys_request__descriptor);
     struct sim_device *d = req != NULL ? services_device(network, call, req->dev_eui) : NULL;
 
     if (d != NULL) {
@@ -197,13 +204,15 @@ static void get_keys(struct network *network, struct grpc_call *call)
 
 static void get_random_dev_addr(struct network *network, struct grpc_call *call)
 {
-    Api__GetRandomDevAddrRequest *req = (void *)services_unpack(call, &api__get_random_dev_addr_request__descriptor);
+    Api__GetRandomDevAddrRequest *req =
+        (void *)services_unpack(call, &api__get_random_dev_addr_request__descriptor);
     struct sim_device *d = req != NULL ? services_device(network, call, req->dev_eui) : NULL;
 
     if (d != NULL) {
         Api__GetRandomDevAddrResponse rep = API__GET_RANDOM_DEV_ADDR_RESPONSE__INIT;
         char text[DEV_ADDR_TEXT_SIZE];
-        uint32_t addr = (uint32_t)random_mix(network->seed, 0xADD20000u + network->id_count++) & 0x00FFFFFFu;
+        uint32_t addr =
+            (uint32_t)random_mix(network->seed, 0xADD20000u + network->id_count++) & 0x00FFFFFFu;
         dev_addr_format(addr | 0x01000000u, text);
         rep.dev_addr = text;
         services_reply(call, &rep.base);
@@ -211,7 +220,8 @@ static void get_random_dev_addr(struct network *network, struct grpc_call *call)
     protobuf_c_message_free_unpacked((ProtobufCMessage *)req, NULL);
 }
 
-static void enqueue_item(struct network *network, struct grpc_call *call, const Api__EnqueueDeviceQueueItemRequest *req)
+static void enqueue_item(struct network *network, struct grpc_call *call,
+                         const Api__EnqueueDeviceQueueItemRequest *req)
 {
     const Api__DeviceQueueItem *wanted = req->queue_item;
     struct queue_item item = {.expires_ms = INT64_MAX};
@@ -222,8 +232,9 @@ static void enqueue_item(struct network *network, struct grpc_call *call, const 
     }
     struct sim_device *d = network_find_device(network, eui);
     if (d == NULL && !network->options->tenant_key) {
-        services_fail(call, GRPC_INTERNAL, "insert or update on table \"device_queue_item\" violates foreign key "
-                                           "constraint \"device_queue_item_dev_eui_fkey\"");
+        services_fail(call, GRPC_INTERNAL,
+                      "insert or update on table \"device_queue_item\" violates foreign key "
+                      "constraint \"device_queue_item_dev_eui_fkey\"");
         return;
     }
     if (d == NULL) {
@@ -235,7 +246,8 @@ static void enqueue_item(struct network *network, struct grpc_call *call, const 
         return;
     }
     if (wanted->is_encrypted) {
-        services_fail(call, GRPC_INVALID_ARGUMENT, "FCntDown must be set for encrypted queue-items");
+        services_fail(call, GRPC_INVALID_ARGUMENT,
+                      "FCntDown must be set for encrypted queue-items");
         return;
     }
     if (req->flush_queue) {
@@ -245,7 +257,8 @@ static void enqueue_item(struct network *network, struct grpc_call *call, const 
     item.f_port = (uint8_t)wanted->f_port;
     item.confirmed = wanted->confirmed != 0;
     /* Payloads beyond any data rate are kept at 243 octets, which is too large as well. */
-    item.size = (uint8_t)(wanted->data.len > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX + 1 : wanted->data.len);
+    item.size = (uint8_t)(wanted->data.len > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX + 1
+                                                                     : wanted->data.len);
     memcpy(item.payload, wanted->data.data,
            item.size > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX : item.size);
     if (wanted->expires_at != NULL) {
@@ -297,7 +310,8 @@ static void get_queue(struct network *network, struct grpc_call *call)
         Api__DeviceQueueItem **items = calloc(d->queue_count + 1, sizeof(*items));
         char eui[EUI64_TEXT_SIZE];
         eui64_format(d->eui, eui);
-        for (struct queue_item *q = d->queue; rows != NULL && items != NULL && q != NULL; q = q->next) {
+        for (struct queue_item *q = d->queue; rows != NULL && items != NULL && q != NULL;
+             q = q->next) {
             struct queue_row *row = &rows[rep.n_result];
             api__device_queue_item__init(&row->item);
             uuid_format(&q->id, row->id);
@@ -306,7 +320,8 @@ static void get_queue(struct network *network, struct grpc_call *call)
             row->item.f_port = q->f_port;
             row->item.confirmed = q->confirmed;
             row->item.data.data = q->payload;
-            row->item.data.len = q->size > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX : q->size;
+            row->item.data.len =
+                q->size > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX : q->size;
             if (q->expires_ms != INT64_MAX) {
                 set_timestamp(&row->expires, q->expires_ms);
                 row->item.expires_at = &row->expires;
@@ -325,7 +340,8 @@ static void get_queue(struct network *network, struct grpc_call *call)
 static void flush_queue(struct network *network, struct grpc_call *call)
 {
     /* FlushDeviceQueueRequest has the one field of GetDeviceRequest. */
-    Api__GetDeviceRequest *req = (void *)services_unpack(call, &api__get_device_request__descriptor);
+    Api__GetDeviceRequest *req =
+        (void *)services_unpack(call, &api__get_device_request__descriptor);
     struct sim_device *d = req != NULL ? services_device(network, call, req->dev_eui) : NULL;
 
     if (d != NULL) {

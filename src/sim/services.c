@@ -26,9 +26,11 @@ void services_fail_missing(const struct network *network, struct grpc_call *call
     }
 }
 
-ProtobufCMessage *services_unpack(struct grpc_call *call, const ProtobufCMessageDescriptor *descriptor)
+ProtobufCMessage *services_unpack(struct grpc_call *call,
+                                  const ProtobufCMessageDescriptor *descriptor)
 {
-    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, call->request_size, call->request);
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(descriptor, NULL, call->request_size, call->request);
 
     if (message == NULL) {
         services_fail(call, GRPC_INTERNAL, "failed to decode Protobuf message");
@@ -70,7 +72,8 @@ bool services_eui(struct grpc_call *call, const char *text, uint64_t *ret_eui)
     return false;
 }
 
-struct sim_device *services_device(struct network *network, struct grpc_call *call, const char *eui_text)
+struct sim_device *services_device(struct network *network, struct grpc_call *call,
+                                   const char *eui_text)
 {
     uint64_t eui;
 
@@ -105,8 +108,8 @@ static bool is_allowed(const struct services *services, struct grpc_call *call)
 
 void services_handle(void *arg, struct grpc_call *call)
 {
-    static const struct service_method *const tables[] = {service_device_methods, service_multicast_methods,
-                                                          service_other_methods};
+    static const struct service_method *const tables[] = {
+        service_device_methods, service_multicast_methods, service_other_methods};
     const struct services *services = arg;
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
@@ -115,7 +118,8 @@ void services_handle(void *arg, struct grpc_call *call)
                 continue;
             }
             if (is_allowed(services, call)) {
-                world_now(services->network->world); /* what was due before the call happens before it */
+                world_now(
+                    services->network->world); /* what was due before the call happens before it */
                 m->run(services->network, call);
             }
             return;

@@ -121,6 +121,11 @@ void world_init(struct world *world, uv_loop_t *loop, struct clock clock)
 
 void world_close(struct world *world)
 {
+    for (size_t i = 0; i < world->count; i++) {
+        if (world->heap[i].owns_arg) {
+            free(world->heap[i].arg);
+        }
+    }
     free(world->heap);
     world->heap = NULL;
     world->count = 0;
@@ -142,10 +147,23 @@ int64_t world_after_real(const struct world *world, uint64_t real_ms)
     return clock_at(&world->clock, real_us() + (int64_t)real_ms * 1000);
 }
 
-void world_at(struct world *world, int64_t at_ms, world_event_fn *run, void *arg, uint64_t value)
+static void plan(struct world *world, struct world_event event)
 {
-    push(world, (struct world_event){at_ms, world->order++, run, arg, value});
+    event.order = world->order++;
+    push(world, event);
     if (!world->is_running) {
         arm(world);
     }
+}
+
+void world_at(struct world *world, int64_t at_ms, world_event_fn *run, void *arg, uint64_t value)
+{
+    plan(world, (struct world_event){.at_ms = at_ms, .run = run, .arg = arg, .value = value});
+}
+
+void world_at_take(struct world *world, int64_t at_ms, world_event_fn *run, void *arg,
+                   uint64_t value)
+{
+    plan(world, (struct world_event){
+                    .at_ms = at_ms, .run = run, .arg = arg, .value = value, .owns_arg = true});
 }
