@@ -27,13 +27,13 @@ struct http_server;
 struct http_request;
 struct http_stream;
 
-#define HTTP_PARAMS_MAX 4  /* placeholders of a route */
-#define HTTP_QUERY_MAX  32 /* members of a query; more is answered with 400 */
-#define HTTP_BODIES_SIZE_MAX                                                                       \
-    (64u * 1024 * 1024) /* octets of all bodies held at one time; more: 503 */
-#define HTTP_STREAM_LAG_MAX                                                                        \
-    (1024u * 1024) /* octets that wait for one client of events; more: it is dropped */
+#define HTTP_PARAMS_MAX      4  /* placeholders of a route */
+#define HTTP_QUERY_MAX       32 /* members of a query; more is answered with 400 */
 #define HTTP_CONNECTIONS_MAX 10000
+/* Octets of all bodies held at one time; what would need more is answered with 503. */
+#define HTTP_BODIES_SIZE_MAX (64u * 1024 * 1024)
+/* Octets that wait for one client of events; one that needs more is dropped. */
+#define HTTP_STREAM_LAG_MAX (1024u * 1024)
 
 /* What a token may do. */
 enum http_access {
@@ -49,9 +49,8 @@ struct http_route {
     const char *method; /* "GET" ... */
     const char *path;   /* "/api/v1/deployments/{id}/devices": {name} matches one segment */
     enum http_access access;
-    size_t body_size_max; /* octets; 0: no body allowed */
-    const char
-        *body_type; /* "application/json" or "application/octet-stream"; NULL without a body */
+    size_t body_size_max;  /* octets; 0: no body allowed */
+    const char *body_type; /* "application/json" ...; NULL without a body */
     http_handler_fn *handler;
 };
 
@@ -68,10 +67,9 @@ struct http_server_options {
      */
     const char *const *hosts;
     unsigned connections_max; /* 1 .. HTTP_CONNECTIONS_MAX; further ones wait to be accepted */
-    unsigned
-        timeout_s; /* 1 .. 3600; a connection that neither sends nor reads that long is closed */
-    unsigned streams_max;            /* live event streams at the same time */
-    unsigned heartbeat_ms;           /* between comments on a silent stream; 0: 15 s */
+    unsigned timeout_s;       /* 1 .. 3600; who neither sends nor reads that long is closed */
+    unsigned streams_max;     /* live event streams at the same time */
+    unsigned heartbeat_ms;    /* between comments on a silent stream; 0: 15 s */
     const struct http_route *routes; /* copied */
     size_t route_count;
     /*
@@ -103,21 +101,23 @@ void http_server_close(struct http_server *server, void (*cb)(void *arg), void *
 uint16_t http_server_port(const struct http_server *server);
 
 /* A request; all texts are borrowed and live until the answer. */
-const char *
-http_method(const struct http_request *request); /* "HEAD" is possible where the route says "GET" */
-const char *http_param(const struct http_request *request,
-                       const char *name); /* of the path; never NULL */
-const char *http_query(const struct http_request *request,
-                       const char *name); /* decoded; NULL: not given */
+
+/* "HEAD" is possible where the route says "GET". */
+const char *http_method(const struct http_request *request);
+/* The text of the placeholder `name` of the path; never NULL. */
+const char *http_param(const struct http_request *request, const char *name);
+/* The first member `name` of the query, decoded; NULL: not given. */
+const char *http_query(const struct http_request *request, const char *name);
 const uint8_t *http_body(const struct http_request *request, size_t *ret_size);
-/* NULL: not given, or none of Accept, Content-Type, Cookie, Host, If-Match, If-None-Match,
- * Last-Event-ID, User-Agent. */
+/*
+ * NULL: not given, or none of Accept, Content-Type, Cookie, Host, If-Match, If-None-Match,
+ * Last-Event-ID, User-Agent.
+ */
 const char *http_header(const struct http_request *request, const char *name);
 /* What check_token() granted; HTTP_ACCESS_NONE on a route without a token. */
 enum http_access http_granted(const struct http_request *request);
 
-/* Adds a header (copied) to the answer to come: Retry-After, Set-Cookie, Content-Security-Policy
- * ... */
+/* Adds a header (copied) to the answer to come: Retry-After, Set-Cookie, ... */
 void http_answer_header(struct http_request *request, const char *name, const char *value);
 
 /* Answers with JSON text (copied). `status` 200, 201, 202 ... */

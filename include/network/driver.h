@@ -144,6 +144,8 @@ struct network_driver {
     void (*set_applications)(void *self, const struct uuid *applications, size_t count);
     /* What came so far is committed: acknowledges it and reads on. */
     void (*acknowledge)(void *self);
+    /* It could not be committed: it will come again. */
+    void (*reject)(void *self);
     void (*close)(void *self, void (*cb)(void *arg), void *arg);
 
     /* answer.id: of the queued item */

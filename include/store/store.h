@@ -38,6 +38,7 @@ bool store_is_connected(const struct store *store);
 struct store_turn;
 
 struct store_turn *store_turn_new(void);
+void store_turn_free(struct store_turn *turn); /* of a turn that is not committed */
 bool store_turn_is_empty(const struct store_turn *turn);
 /* Everything `d` changed since it was asked last, with its notes; `dev_eui`s come from its devices.
  */

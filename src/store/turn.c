@@ -20,6 +20,12 @@ struct store_turn *store_turn_new(void)
     return turn;
 }
 
+void store_turn_free(struct store_turn *turn)
+{
+    pg_batch_free(turn->batch);
+    free(turn);
+}
+
 bool store_turn_is_empty(const struct store_turn *turn)
 {
     return pg_batch_is_empty(turn->batch);

@@ -200,6 +200,13 @@ static void acknowledge(void *self)
     mqtt_acknowledge(cs->mqtt);
 }
 
+static void reject(void *self)
+{
+    struct chirpstack *cs = self;
+
+    mqtt_reject(cs->mqtt);
+}
+
 static void on_part_closed(void *arg)
 {
     struct chirpstack *cs = arg;
@@ -254,6 +261,7 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
         .self = cs,
         .set_applications = set_applications,
         .acknowledge = acknowledge,
+        .reject = reject,
         .close = close_driver,
         .enqueue = chirpstack_enqueue,
         .read_queue = chirpstack_read_queue,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/socket.h>
+
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <uv.h>
@@ -184,6 +186,17 @@ void mqtt_acknowledge(struct mqtt *mqtt)
     update_poll(mqtt);
     /* Packets that libmosquitto or TLS hold already make no socket readable. */
     if (mqtt->poll != NULL && mqtt->is_connected) {
+        on_poll(mqtt->poll, 0, UV_READABLE);
+    }
+}
+
+void mqtt_reject(struct mqtt *mqtt)
+{
+    mqtt->is_batch_open = false;
+    mqtt->batch_size = 0;
+    if (mqtt->poll != NULL) {
+        /* The acknowledgements are still in libmosquitto's hands; the next read finds the connection lost and drops them. */
+        shutdown(mosquitto_socket(mqtt->mosq), SHUT_RDWR);
         on_poll(mqtt->poll, 0, UV_READABLE);
     }
 }

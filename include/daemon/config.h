@@ -1,0 +1,104 @@
+/*
+ * config.h - the configuration file: one table drives parsing, defaults, bounds, --check-config and the samples.
+ */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+#define CONFIG_LIST_MAX 64
+
+/* Texts are owned by the configuration; "" where not given. */
+struct config {
+    char *log_level;
+    char *state_dir;
+
+    char *database_conninfo;
+    char *database_conninfo_file;
+
+    char *mqtt_host;
+    int64_t mqtt_port;
+    char *mqtt_client_id;
+    char *mqtt_username;
+    char *mqtt_password_file;
+    bool mqtt_tls;
+    char *mqtt_ca_file;
+    char *mqtt_cert_file;
+    char *mqtt_key_file;
+    int64_t mqtt_keep_alive_s;
+    int64_t mqtt_session_expiry_s;
+    int64_t mqtt_receive_maximum;
+    char *mqtt_event_topic;
+
+    char *grpc_host;
+    int64_t grpc_port;
+    bool grpc_tls;
+    bool grpc_allow_plaintext;
+    char *grpc_ca_file;
+    char *grpc_cert_file;
+    char *grpc_key_file;
+    char *grpc_token_file;
+    int64_t grpc_deadline_ms;
+
+    int64_t network_multicast_class_c_margin_ms;
+    int64_t network_scheduler_interval_ms;
+    bool network_repeater_compatible;
+    bool network_dwell_time_400ms;
+
+    char *keys_seal_key_file;
+
+    char *http_bind;
+    int64_t http_port;
+    char *http_tls_cert_file;
+    char *http_tls_key_file;
+    bool http_behind_tls_proxy;
+    char *http_hosts[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
+    int64_t http_connections_max;
+
+    bool clock_service_enabled;
+    int64_t clock_service_threshold_s;
+    char *clock_service_applications[CONFIG_LIST_MAX + 1];
+    int64_t leap_seconds;
+
+    int64_t default_unicast_attempts;
+    int64_t default_quorum_percent;
+    int64_t default_setup_deadline_s;
+    double default_expected_loss;
+    int64_t default_gateways_max;
+    int64_t default_uplink_interval_s;
+    int64_t default_min_gap_ms;
+
+    bool simulation_enabled;
+    double simulation_clock_rate;
+    int64_t simulation_clock_epoch_ms;
+
+    /* secrets, read from files or the environment; wiped by config_release() */
+    char *mqtt_password, *grpc_token;
+    uint8_t seal_key[32];
+};
+
+/*
+ * Reads `file`. Every complaint is one line on `complaints`: file, line, key, value, what is allowed. On error `*ret` is
+ * untouched.
+ *
+ * ERR_IO      the file cannot be read
+ * ERR_FORMAT  at least one complaint
+ */
+MUST_CHECK enum err config_load(const char *file, FILE *complaints, struct config *ret);
+/* Reads the secrets that the configuration names. ERR_IO, ERR_FORMAT as above. */
+MUST_CHECK enum err config_load_secrets(struct config *config, FILE *complaints);
+void config_release(struct config *config);
+
+/* Writes the commented sample (config/fuotad.conf), or the reference page (docs/configuration.md). */
+void config_print_sample(FILE *out);
+void config_print_reference(FILE *out);
+
+/* Whether an address or name is of this machine. */
+bool config_is_loopback(const char *host);
+
+#endif

@@ -1,0 +1,114 @@
+/* device.c - the story of a device, the state of the daemon. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static void print_device(const cJSON *device)
+{
+    const cJSON *item;
+    struct table table;
+
+    printf("device %s\n\ndeployments\n", json_cell(device, "dev_eui"));
+    table_init(&table, 5);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(device, "deployments"))
+    {
+        const char *reason = json_text(item, "reason");
+
+        table_add(&table, json_cell(item, "id"));
+        table_add(&table, json_cell(item, "name"));
+        table_add(&table, json_cell(item, "state"));
+        table_add(&table, json_cell(item, "stage"));
+        table_add(&table,
+                  !reason[0] || strcmp(reason, "none") == 0 ? "" : json_cell(item, "reason_text"));
+    }
+    table_print(&table, stdout);
+    fputs("\nevents\n", stdout);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(device, "events"))
+    {
+        const char *text = json_text(item, "text");
+
+        printf("%s  ", time_cell(item, "at"));
+        print_clean(stdout, text[0] ? text : json_cell(item, "kind"));
+        fputc('\n', stdout);
+    }
+}
+
+enum exit_code device_show(const struct args *args)
+{
+    struct answer answer = {0};
+    enum exit_code code;
+    struct api *api = api_new(args, &code);
+    char *path;
+
+    if (!api)
+        return code;
+    path = api_path(api, "devices", args->operands[0], "");
+    code = api_call(api, "GET", path, NULL, NULL, 0, &answer);
+    if (code == EXIT_DONE && args_has(args, "json"))
+        puts(answer.body);
+    else if (code == EXIT_DONE)
+        print_device(answer.json);
+    answer_release(&answer);
+    free(path);
+    api_free(api);
+    return code;
+}
+
+static void print_status(const cJSON *status)
+{
+    static const char *const names[] = {"database", "broker", "network"};
+    const cJSON *waiting = cJSON_GetObjectItemCaseSensitive(status, "waiting_for");
+    const cJSON *deployments = cJSON_GetObjectItemCaseSensitive(status, "deployments");
+    const cJSON *item;
+    bool is_first = true;
+
+    printf("fuotad %s, up for %s\n", json_cell(status, "version"),
+           span_cell(json_number(status, "uptime_s", 0)));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!cJSON_HasObjectItem(status, names[i]))
+            continue;
+        printf("%-14s", names[i]);
+        print_clean(stdout, json_cell(status, names[i]));
+        fputc('\n', stdout);
+    }
+    printf("%-14s", "deployments");
+    cJSON_ArrayForEach(item, deployments)
+    {
+        if (!cJSON_IsNumber(item) || item->valuedouble <= 0)
+            continue;
+        printf("%s%.0f ", is_first ? "" : ", ", item->valuedouble);
+        print_clean(stdout, item->string);
+        is_first = false;
+    }
+    puts(is_first ? "none" : "");
+    if (cJSON_GetArraySize(waiting) == 0) {
+        puts("waits for nothing");
+        return;
+    }
+    puts("waits for");
+    cJSON_ArrayForEach(item, waiting)
+    {
+        fputs("  ", stdout);
+        print_clean(stdout, cJSON_IsString(item) ? item->valuestring : "?");
+        fputc('\n', stdout);
+    }
+}
+
+enum exit_code status_show(const struct args *args)
+{
+    struct answer answer = {0};
+    enum exit_code code;
+    struct api *api = api_new(args, &code);
+
+    if (!api)
+        return code;
+    code = api_call(api, "GET", "/api/v1/status", NULL, NULL, 0, &answer);
+    if (code == EXIT_DONE && args_has(args, "json"))
+        puts(answer.body);
+    else if (code == EXIT_DONE)
+        print_status(answer.json);
+    answer_release(&answer);
+    api_free(api);
+    return code;
+}

@@ -1,0 +1,338 @@
+/* actions.c - what deployments ask for, carried out at the network server after the commit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "daemon/log.h"
+#include "deployment/command.h"
+#include "lorawan/fragmentation.h"
+
+#define GROUP_NAME_SIZE 64
+
+/* A call under way; the deployment may be gone, or another life of it, when it reports. */
+struct call {
+    struct daemon *daemon;
+    struct uuid id;
+    uint64_t generation;
+    struct deployment_action action;
+    struct command_bytes bytes; /* CHECK_QUEUE compares with them */
+};
+
+static struct call *call_new(struct daemon *daemon, const struct running *r, const struct deployment_action *action)
+{
+    struct call *call = must(calloc(1, sizeof(*call)));
+
+    *call = (struct call){.daemon = daemon, .id = r->id, .generation = r->generation, .action = *action};
+    return call;
+}
+
+/* Ends the call: steps its event if the deployment is still the one that asked. */
+static void report(struct call *call, struct deployment_event *event)
+{
+    struct running *r = engine_find(call->daemon, &call->id);
+
+    event->device_index = call->action.device_index;
+    if (r != NULL && r->generation == call->generation) {
+        engine_step(call->daemon, r, event);
+    }
+    free(call);
+}
+
+static void log_failure(const struct call *call, const char *what, const char *text)
+{
+    char id[UUID_TEXT_SIZE];
+
+    uuid_format(&call->id, id);
+    log_warning("network: %s: %s deployment=%s", what, text, id);
+}
+
+static bool is_final(enum network_outcome outcome)
+{
+    return outcome == NETWORK_REFUSED || outcome == NETWORK_MISSING;
+}
+
+/* the group */
+
+static void group_name(const struct uuid *id, char name[GROUP_NAME_SIZE])
+{
+    char text[UUID_TEXT_SIZE];
+
+    uuid_format(id, text);
+    snprintf(name, GROUP_NAME_SIZE, "fuotad %s", text);
+}
+
+static void on_group(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_GROUP_FAILED};
+
+    if (outcome == NETWORK_DONE) {
+        switch (call->action.kind) {
+        case DEPLOYMENT_ACTION_CREATE_GROUP:
+            event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
+            event.u.group_id = answer->id;
+            break;
+        case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+            event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+            break;
+        case DEPLOYMENT_ACTION_DELETE_GROUP:
+            event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
+            break;
+        case DEPLOYMENT_ACTION_READ_COUNTER:
+            event.kind = DEPLOYMENT_EVENT_COUNTER;
+            event.u.f_cnt = answer->f_cnt;
+            break;
+        case DEPLOYMENT_ACTION_FRAME:
+        case DEPLOYMENT_ACTION_COMMAND:
+        case DEPLOYMENT_ACTION_CHECK_QUEUE:
+        case DEPLOYMENT_ACTION_FINISHED:
+            break;
+        }
+    } else {
+        log_failure(call, "multicast group", text);
+        event.u.failure.is_final = is_final(outcome);
+    }
+    report(call, &event);
+}
+
+static void create_group(struct daemon *daemon, struct running *r, struct call *call)
+{
+    const struct deployment_params *p = deployment_get_params(r->d);
+    char name[GROUP_NAME_SIZE];
+    struct network_group group = {
+        .name = name,
+        .application_id = r->application_id,
+        .region = p->region,
+        .mc_addr = p->mc_addr,
+        .keys = &r->session_keys,
+        .data_rate = p->data_rate,
+        .frequency_hz = p->frequency_hz,
+    };
+
+    group_name(&r->id, name);
+    daemon->network.create_group(daemon->network.self, &group, on_group, call);
+}
+
+static void add_gateways(struct daemon *daemon, struct running *r, struct call *call)
+{
+    const struct transmission *t = deployment_get_transmission(r->d);
+    uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
+    size_t count = 0;
+
+    for (unsigned g = 0; g < t->gateway_count; g++) {
+        if (t->gateways[g].is_chosen) {
+            gateways[count++] = t->gateways[g].id;
+        }
+    }
+    daemon->network.add_gateways(daemon->network.self, &t->group_id, gateways, count, on_group, call);
+}
+
+/* frames */
+
+static void on_frame(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_FRAME_FAILED};
+
+    if (outcome == NETWORK_DONE) {
+        event.kind = DEPLOYMENT_EVENT_FRAME_QUEUED;
+        event.u.f_cnt = answer->f_cnt;
+    } else {
+        log_failure(call, "a multicast frame was not queued", text);
+        if (outcome == NETWORK_UNKNOWN) {
+            event.kind = DEPLOYMENT_EVENT_FRAME_UNKNOWN;
+        } else {
+            event.u.failure.is_final = is_final(outcome);
+        }
+    }
+    report(call, &event);
+}
+
+static void send_frame(struct daemon *daemon, struct running *r, struct call *call)
+{
+    const struct deployment_params *p = deployment_get_params(r->d);
+    const struct transmission *t = deployment_get_transmission(r->d);
+    uint8_t fragment[FEC_FRAGMENT_SIZE_MAX], payload[NETWORK_PAYLOAD_MAX];
+    size_t size = 0;
+
+    if (call->action.frame_kind == FRAME_STATUS) {
+        command_encode_group_status(r->d, &call->bytes);
+        memcpy(payload, call->bytes.data, call->bytes.size);
+        size = call->bytes.size;
+    } else {
+        enum err err = fec_fragment(&r->block, call->action.number, fragment);
+        if (err == ERR_OK) {
+            err = data_fragment_encode(p->frag_index, call->action.number, fragment, p->fragment_size, payload,
+                                       sizeof(payload), &size);
+        }
+        if (err != ERR_OK) {
+            abort(); /* the parameters were checked */
+        }
+    }
+    daemon->network.enqueue_group(daemon->network.self, &t->group_id, p->port_fragmentation, payload, size,
+                                  call->action.expires_ms, on_frame, call);
+}
+
+/* commands */
+
+static void on_command(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_FAILED};
+
+    if (outcome == NETWORK_DONE) {
+        event.kind = DEPLOYMENT_EVENT_COMMAND_QUEUED;
+        event.u.item_id = answer->id;
+    } else {
+        log_failure(call, "a command was not queued", text);
+        if (outcome == NETWORK_UNKNOWN) {
+            event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
+        } else {
+            event.u.failure.is_final = is_final(outcome);
+            event.u.failure.reason = REASON_CALL_REFUSED;
+        }
+    }
+    report(call, &event);
+}
+
+static void enqueue(struct call *call, const struct running *r)
+{
+    struct daemon *daemon = call->daemon;
+    uint64_t dev_eui = deployment_get_device(r->d, call->action.device_index)->dev_eui;
+
+    daemon->network.enqueue(daemon->network.self, dev_eui, call->bytes.f_port, call->bytes.data, call->bytes.size,
+                            call->action.expires_ms, on_command, call);
+}
+
+static enum err encrypt_mc_key(const struct running *r, const struct key *root, enum lorawan_version version,
+                               uint8_t ret_encrypted[KEY_SIZE])
+{
+    struct key mc_root, mc_ke;
+    enum err err = key_mc_root(root, version, &mc_root);
+
+    if (err == ERR_OK) {
+        err = key_mc_ke(&mc_root, &mc_ke);
+    }
+    if (err == ERR_OK) {
+        err = key_mc_key_encrypt(&mc_ke, &r->mc_key, ret_encrypted);
+    }
+    key_wipe(&mc_root, sizeof(mc_root));
+    key_wipe(&mc_ke, sizeof(mc_ke));
+    return err;
+}
+
+static void on_root_key(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct running *r = engine_find(call->daemon, &call->id);
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_FAILED};
+    uint8_t encrypted[KEY_SIZE];
+
+    if (r == NULL || r->generation != call->generation) {
+        free(call);
+        return;
+    }
+    if (outcome != NETWORK_DONE) {
+        log_failure(call, "a root key was not given", text);
+        event.u.failure.is_final = is_final(outcome);
+        event.u.failure.reason = REASON_KEY_UNAVAILABLE;
+        report(call, &event);
+        return;
+    }
+    enum lorawan_version version = r->lorawan_versions[call->action.device_index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
+    if (encrypt_mc_key(r, answer->key, version, encrypted) != ERR_OK) {
+        log_failure(call, "a key could not be derived", err_text(ERR_CRYPTO));
+        report(call, &event);
+        return;
+    }
+    command_encode(r->d, call->action.command, encrypted, &call->bytes);
+    enqueue(call, r);
+}
+
+static void send_command(struct daemon *daemon, struct running *r, struct call *call)
+{
+    uint32_t index = call->action.device_index;
+
+    if (command_needs_key(call->action.command)) {
+        enum lorawan_version version = r->lorawan_versions[index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
+        daemon->network.read_root_key(daemon->network.self, deployment_get_device(r->d, index)->dev_eui, version,
+                                      on_root_key, call);
+        return;
+    }
+    command_encode(r->d, call->action.command, NULL, &call->bytes);
+    enqueue(call, r);
+}
+
+/* after an unknown outcome: is the command in the queue? */
+
+#define MC_KEY_OFFSET 6 /* of McKey_encrypted in McGroupSetupReq */
+
+static bool is_same_command(const struct call *call, const struct network_queue_item *item)
+{
+    uint8_t data[COMMAND_SIZE_MAX];
+
+    if (item->f_port != call->bytes.f_port || item->size != call->bytes.size) {
+        return false;
+    }
+    memcpy(data, item->data, item->size);
+    if (command_needs_key(call->action.command)) { /* all but the key tells enough */
+        memcpy(data + MC_KEY_OFFSET, call->bytes.data + MC_KEY_OFFSET, KEY_SIZE);
+    }
+    return memcmp(data, call->bytes.data, item->size) == 0;
+}
+
+static void on_queue(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_QUEUE_CHECKED};
+
+    if (outcome != NETWORK_DONE) {
+        log_failure(call, "a device's queue cannot be read", text);
+        event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
+    }
+    for (size_t i = 0; outcome == NETWORK_DONE && i < answer->item_count; i++) {
+        if (is_same_command(call, &answer->items[i])) {
+            event.u.queue.is_present = true;
+            event.u.queue.item_id = answer->items[i].id;
+        }
+    }
+    report(call, &event);
+}
+
+void action_perform(struct daemon *daemon, struct running *r, const struct deployment_action *action)
+{
+    static const uint8_t no_key[KEY_SIZE];
+    const struct transmission *t = deployment_get_transmission(r->d);
+    struct call *call = call_new(daemon, r, action);
+    char name[GROUP_NAME_SIZE];
+
+    switch (action->kind) {
+    case DEPLOYMENT_ACTION_CREATE_GROUP:
+        create_group(daemon, r, call);
+        break;
+    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+        add_gateways(daemon, r, call);
+        break;
+    case DEPLOYMENT_ACTION_DELETE_GROUP:
+        group_name(&r->id, name);
+        daemon->network.delete_group(daemon->network.self, &t->group_id, &r->application_id, name, on_group, call);
+        break;
+    case DEPLOYMENT_ACTION_READ_COUNTER:
+        daemon->network.read_counter(daemon->network.self, &t->group_id, on_group, call);
+        break;
+    case DEPLOYMENT_ACTION_FRAME:
+        send_frame(daemon, r, call);
+        break;
+    case DEPLOYMENT_ACTION_COMMAND:
+        send_command(daemon, r, call);
+        break;
+    case DEPLOYMENT_ACTION_CHECK_QUEUE:
+        command_encode(r->d, action->command, no_key, &call->bytes);
+        daemon->network.read_queue(daemon->network.self, deployment_get_device(r->d, action->device_index)->dev_eui,
+                                   on_queue, call);
+        break;
+    case DEPLOYMENT_ACTION_FINISHED:
+        free(call);
+        break;
+    }
+}

@@ -1,0 +1,213 @@
+/*
+ * clock_service.c - answers AppTimeReq (TS003) where the network server does not.
+ *
+ * ChirpStack answers for device profiles with a ts003_version, but only a request that is alone in its payload and was not
+ * relayed. Everything else is ours. One answer per request: the uplink's FCnt is committed before the answer is queued.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "daemon.h"
+#include "daemon/log.h"
+#include "lorawan/clock_sync.h"
+#include "lorawan/gps_time.h"
+
+#define PROFILE_AGAIN_MS   600000 /* facts are asked for again */
+#define PROFILE_RETRY_MS   5000
+#define APP_TIME_REQ_SIZE  6
+#define ANSWER_EXPIRES_MS  600000
+#define TABLE_FIRST        1024
+
+/* profiles */
+
+struct profile_call {
+    struct daemon *daemon;
+    struct uuid id;
+};
+
+static struct profile *find_profile(struct daemon *daemon, const struct uuid *id)
+{
+    for (size_t i = 0; i < daemon->profile_count; i++) {
+        if (memcmp(&daemon->profiles[i].id, id, sizeof(*id)) == 0) {
+            return &daemon->profiles[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_profile(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    struct profile_call *call = arg;
+    struct profile *profile = find_profile(call->daemon, &call->id);
+
+    (void)text;
+    if (outcome == NETWORK_DONE && profile != NULL) {
+        profile->facts = answer->profile;
+        profile->is_known = true;
+    }
+    free(call);
+}
+
+const struct network_profile *profile_get(struct daemon *daemon, const struct uuid *id)
+{
+    struct profile *profile = find_profile(daemon, id);
+    uint64_t now = uv_now(&daemon->loop);
+
+    if (profile == NULL) {
+        /* A full table forgets its oldest entry. */
+        size_t at = daemon->profile_count;
+        if (at == PROFILES_MAX) {
+            memmove(daemon->profiles, daemon->profiles + 1, (PROFILES_MAX - 1) * sizeof(*profile));
+            at--;
+        } else {
+            daemon->profile_count++;
+        }
+        profile = &daemon->profiles[at];
+        *profile = (struct profile){.id = *id};
+    }
+    if (profile->asked_at == 0 || now - profile->asked_at > (profile->is_known ? PROFILE_AGAIN_MS : PROFILE_RETRY_MS)) {
+        struct profile_call *call = must(malloc(sizeof(*call)));
+        *call = (struct profile_call){.daemon = daemon, .id = *id};
+        profile->asked_at = now + 1;
+        daemon->network.read_profile(daemon->network.self, id, on_profile, call);
+    }
+    return profile->is_known ? &profile->facts : NULL;
+}
+
+/* the last answered FCnt of each device: a table with open addressing; DevEUI 0 is free */
+
+static struct clock_entry *find_entry(const struct daemon *daemon, uint64_t dev_eui)
+{
+    size_t at = (size_t)(dev_eui * 0x9E3779B97F4A7C15u >> 20) & (daemon->clock_capacity - 1);
+
+    while (daemon->clock_entries[at].dev_eui != 0 && daemon->clock_entries[at].dev_eui != dev_eui) {
+        at = (at + 1) & (daemon->clock_capacity - 1);
+    }
+    return &daemon->clock_entries[at];
+}
+
+static void put_entry(struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt)
+{
+    if (2 * (daemon->clock_count + 1) > daemon->clock_capacity) {
+        struct clock_entry *old = daemon->clock_entries;
+        size_t old_capacity = daemon->clock_capacity;
+        daemon->clock_capacity = old_capacity == 0 ? TABLE_FIRST : 2 * old_capacity;
+        daemon->clock_entries = must(calloc(daemon->clock_capacity, sizeof(*old)));
+        for (size_t i = 0; i < old_capacity; i++) {
+            if (old[i].dev_eui != 0) {
+                *find_entry(daemon, old[i].dev_eui) = old[i];
+            }
+        }
+        free(old);
+    }
+    struct clock_entry *entry = find_entry(daemon, dev_eui);
+    daemon->clock_count += entry->dev_eui == 0;
+    *entry = (struct clock_entry){.dev_eui = dev_eui, .f_cnt = f_cnt};
+}
+
+static bool was_answered(const struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt)
+{
+    if (daemon->clock_capacity == 0) {
+        return false;
+    }
+    const struct clock_entry *entry = find_entry(daemon, dev_eui);
+    return entry->dev_eui == dev_eui && entry->f_cnt == f_cnt;
+}
+
+static void on_answers(void *arg, enum err err, const char *text, size_t count, const uint64_t *dev_euis,
+                       const uint32_t *f_cnts)
+{
+    struct daemon *daemon = arg;
+
+    if (err != ERR_OK) {
+        log_warning("clock service: earlier answers cannot be read: %s", text);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        put_entry(daemon, dev_euis[i], f_cnts[i]);
+    }
+}
+
+void clock_service_load(struct daemon *daemon)
+{
+    store_load_clock_answers(daemon->store, on_answers, daemon);
+}
+
+/* answering */
+
+struct answer {
+    uint64_t dev_eui;
+    int64_t expires_ms;
+    uint8_t f_port;
+    uint8_t data[8];
+    size_t size;
+};
+
+static void on_queued(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+{
+    (void)arg, (void)answer;
+    if (outcome != NETWORK_DONE) {
+        log_warning("clock service: an AppTimeAns was not queued: %s", text);
+    }
+}
+
+static void queue_answer(struct daemon *daemon, void *data, bool is_committed)
+{
+    struct answer *answer = data;
+
+    if (is_committed) {
+        daemon->network.enqueue(daemon->network.self, answer->dev_eui, answer->f_port, answer->data, answer->size,
+                                answer->expires_ms, on_queued, NULL);
+    }
+    free(answer);
+}
+
+static void answer_request(struct daemon *daemon, const struct network_event *event, const struct app_time_req *req)
+{
+    int64_t gps_ms = gps_from_unix_ms(event->received_ms, (int)daemon->config.leap_seconds);
+    int32_t correction_s = app_time_correction_v1((uint64_t)(gps_ms + 500) / 1000, req->device_time_s);
+    int64_t threshold_s = daemon->config.clock_service_threshold_s;
+
+    if (!req->ans_required && correction_s >= -threshold_s && correction_s <= threshold_s) {
+        return;
+    }
+    struct answer *answer = must(calloc(1, sizeof(*answer)));
+    answer->dev_eui = event->dev_eui;
+    answer->f_port = event->f_port;
+    answer->expires_ms = daemon_now_ms(daemon) + ANSWER_EXPIRES_MS;
+    if (app_time_ans_encode(correction_s, req->token, answer->data, sizeof(answer->data), &answer->size) != ERR_OK) {
+        free(answer);
+        return;
+    }
+    put_entry(daemon, event->dev_eui, event->f_cnt);
+    store_turn_clock_answer(engine_store_turn(daemon), event->dev_eui, event->f_cnt);
+    engine_after_commit(daemon, queue_answer, answer);
+}
+
+void clock_service_on_uplink(struct daemon *daemon, const struct network_event *event)
+{
+    struct reader r;
+    struct clock_sync_uplink uplink;
+
+    /* Ports differ between profiles; the first octets sort out most uplinks before a profile is needed. */
+    if (!daemon->config.clock_service_enabled || event->data_size < APP_TIME_REQ_SIZE) {
+        return;
+    }
+    const struct network_profile *profile = profile_get(daemon, &event->profile_id);
+    if (profile == NULL || event->f_port != profile->clock_sync_port ||
+        was_answered(daemon, event->dev_eui, event->f_cnt)) {
+        return;
+    }
+    bool is_alone = event->data_size == APP_TIME_REQ_SIZE && event->data[0] == 0x01;
+    if (profile->clock_sync_version != 0 && is_alone && !event->is_relayed) {
+        return; /* ChirpStack's own */
+    }
+    reader_init(&r, event->data, event->data_size);
+    while (clock_sync_uplink_decode(&r, &uplink) == ERR_OK) {
+        if (uplink.kind == CLOCK_SYNC_APP_TIME_REQ) {
+            answer_request(daemon, event, &uplink.u.app_time);
+            return;
+        }
+    }
+}

@@ -1,0 +1,511 @@
+/* main.c - fuotad: command line, start, signals, end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "daemon.h"
+#include "daemon/log.h"
+#include "daemon/secrets.h"
+#include "network/chirpstack/chirpstack.h"
+#include "store/migrate.h"
+
+#define DATABASE_RETRY_S   2
+#define JANITOR_MS         250
+#define STOP_LIMIT_MS      4000
+#define GRPC_IN_FLIGHT     200
+#define GRPC_QUEUE         200000
+#define GRPC_MESSAGE_MAX   (64u << 20)
+
+static const char usage[] =
+    "usage: fuotad --config FILE [--check-config | --migrate-only]\n"
+    "       fuotad --sample-config | --config-reference | --version | --help\n"
+    "\n"
+    "Firmware updates over the air for LoRaWAN devices, beside a ChirpStack v4 network server.\n"
+    "\n"
+    "  --config FILE        the configuration (see --sample-config)\n"
+    "  --check-config       name every wrong key of the configuration and leave\n"
+    "  --migrate-only       bring the database's schema up to date and leave\n"
+    "  --sample-config      print a configuration with every key, its default and its meaning\n"
+    "  --config-reference   print the same as a Markdown page\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n"
+    "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level.\n";
+
+int64_t real_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t daemon_now_ms(const struct daemon *daemon)
+{
+    return clock_at(&daemon->clock, real_us());
+}
+
+/* systemd's notifications: a datagram to the socket it names */
+
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(address.sun_path)) {
+        return;
+    }
+    strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0';
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+        close(fd);
+    }
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    notify("WATCHDOG=1");
+}
+
+static void start_watchdog(struct daemon *daemon)
+{
+    const char *us = getenv("WATCHDOG_USEC");
+    uint64_t period_ms = us != NULL ? strtoull(us, NULL, 10) / 2000 : 0;
+
+    uv_timer_init(&daemon->loop, &daemon->watchdog);
+    if (period_ms > 0) {
+        uv_timer_start(&daemon->watchdog, on_watchdog, period_ms, period_ms);
+    }
+}
+
+/* states for people */
+
+static void set_state(char *state, const char *name, const char *text)
+{
+    bool was_ok = strcmp(state, "ok") == 0;
+
+    if (text == NULL) {
+        if (!was_ok) {
+            log_info("%s: connected", name);
+        }
+        snprintf(state, TEXT_SIZE, "ok");
+    } else {
+        if (was_ok || strcmp(state, text) != 0) {
+            log_warning("%s: %s", name, text);
+        }
+        snprintf(state, TEXT_SIZE, "%s", text);
+    }
+}
+
+static void on_database_state(void *arg, const char *text)
+{
+    struct daemon *daemon = arg;
+
+    set_state(daemon->database_state, "database", text);
+}
+
+static void on_events_state(void *arg, const char *text, bool is_session_kept)
+{
+    struct daemon *daemon = arg;
+
+    set_state(daemon->broker_state, "broker", text);
+    if (text == NULL && !is_session_kept) {
+        log_info("broker: a new session: events from before are not in it");
+    }
+}
+
+static void on_calls_state(void *arg, const char *text)
+{
+    struct daemon *daemon = arg;
+
+    set_state(daemon->network_state, "network server", text);
+}
+
+static void on_warning(void *arg, const char *text)
+{
+    (void)arg;
+    log_warning("network: %s", text);
+}
+
+/* tokens: the first start makes one */
+
+static void write_admin_token(struct daemon *daemon)
+{
+    uint8_t octets[32], hash[32];
+    char text[66], path[300];
+
+    snprintf(path, sizeof(path), "%s/admin-token", daemon->config.state_dir);
+    secrets_random(octets, sizeof(octets));
+    secrets_sha256(octets, sizeof(octets), hash);
+    hex_encode(octets, sizeof(octets), text);
+    text[64] = '\n';
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_written = fd >= 0 && write(fd, text, 65) == 65;
+    if (fd >= 0) {
+        close(fd);
+    }
+    key_wipe(octets, sizeof(octets));
+    key_wipe(text, sizeof(text));
+    if (!is_written) {
+        log_error("tokens: %s cannot be written: %s", path, strerror(errno));
+        return;
+    }
+    log_info("tokens: an admin token was written to %s", path);
+    daemon->tokens = must(realloc(daemon->tokens, sizeof(*daemon->tokens)));
+    daemon->tokens[0].access = HTTP_ACCESS_WRITE;
+    memcpy(daemon->tokens[0].sha256, hash, sizeof(hash));
+    daemon->token_count = 1;
+    store_token_add(daemon->store, "admin", hash, "write", NULL, NULL);
+}
+
+static void on_tokens(void *arg, enum err err, const char *text, const char *json)
+{
+    struct daemon *daemon = arg;
+    cJSON *list = err == ERR_OK ? cJSON_Parse(json) : NULL;
+    const cJSON *item;
+
+    if (list == NULL) {
+        log_error("tokens: cannot be read: %s", text != NULL ? text : "malformed");
+        return;
+    }
+    free(daemon->tokens);
+    daemon->tokens = must(calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*daemon->tokens)));
+    daemon->token_count = 0;
+    cJSON_ArrayForEach(item, list)
+    {
+        struct token *token = &daemon->tokens[daemon->token_count];
+        const char *hash = cJSON_GetStringValue(cJSON_GetObjectItem(item, "sha256"));
+        const char *access = cJSON_GetStringValue(cJSON_GetObjectItem(item, "access"));
+        if (hash != NULL && access != NULL && hex_decode(hash, strlen(hash), token->sha256, 32) == ERR_OK) {
+            token->access = strcmp(access, "write") == 0 ? HTTP_ACCESS_WRITE : HTTP_ACCESS_READ;
+            daemon->token_count++;
+        }
+    }
+    cJSON_Delete(list);
+    if (daemon->token_count == 0) {
+        write_admin_token(daemon);
+    }
+    notify("READY=1\nSTATUS=running");
+}
+
+void api_load_tokens(struct daemon *daemon)
+{
+    store_tokens(daemon->store, on_tokens, daemon);
+}
+
+/* the janitor: live events, and what an outage left undone */
+
+static void on_janitor(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    api_publish_changes(daemon);
+    if (daemon->must_reload && store_is_connected(daemon->store) && daemon->commits_in_flight == 0) {
+        engine_reload(daemon);
+    }
+}
+
+/* the end */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+static void on_part_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (--daemon->open_parts > 0) {
+        return;
+    }
+    close_handle((uv_handle_t *)&daemon->timer);
+    close_handle((uv_handle_t *)&daemon->prepare);
+    close_handle((uv_handle_t *)&daemon->janitor);
+    close_handle((uv_handle_t *)&daemon->watchdog);
+    close_handle((uv_handle_t *)&daemon->sigterm);
+    close_handle((uv_handle_t *)&daemon->sigint);
+    close_handle((uv_handle_t *)&daemon->sighup);
+}
+
+static void close_parts(struct daemon *daemon)
+{
+    daemon->is_stopping = true;
+    daemon->open_parts = 3;
+    uv_timer_stop(&daemon->janitor);
+    uv_prepare_stop(&daemon->prepare);
+    http_server_close(daemon->http, on_part_closed, daemon);
+    daemon->network.close(daemon->network.self, on_part_closed, daemon);
+    store_close(daemon->store, on_part_closed, daemon);
+}
+
+/* Commits that are open get their time; then everything closes. */
+static void on_stopping(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    if (engine_is_quiet(daemon) || uv_now(&daemon->loop) > (uint64_t)daemon->started_real_ms) {
+        close_parts(daemon);
+    }
+}
+
+static void on_stop_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+
+    if (daemon->is_stopping) {
+        return;
+    }
+    log_info("main: signal %d, leaving", number);
+    notify("STOPPING=1");
+    uv_timer_stop(&daemon->timer); /* no new steps from deadlines */
+    /* From here on started_real_ms is the limit of the wait. */
+    daemon->started_real_ms = (int64_t)(uv_now(&daemon->loop) + STOP_LIMIT_MS);
+    uv_timer_start(&daemon->janitor, on_stopping, 0, 20);
+}
+
+static enum log_level level_of(const char *name)
+{
+    return strcmp(name, "debug") == 0     ? LOG_LEVEL_DEBUG
+           : strcmp(name, "warning") == 0 ? LOG_LEVEL_WARNING
+           : strcmp(name, "error") == 0   ? LOG_LEVEL_ERROR
+                                          : LOG_LEVEL_INFO;
+}
+
+static void on_reload_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+    struct config config;
+
+    (void)number;
+    if (config_load(daemon->config_file, stderr, &config) != ERR_OK) {
+        log_error("main: the configuration is wrong and stays as it was");
+        return;
+    }
+    log_set_level(level_of(config.log_level));
+    log_info("main: log.level=%s", config.log_level);
+    config_release(&config);
+    api_load_tokens(daemon);
+}
+
+/* the start */
+
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static enum err start_network(struct daemon *daemon)
+{
+    const struct config *c = &daemon->config;
+    static const struct network_callbacks callbacks = {
+        .on_event = engine_on_network_event,
+        .on_batch = engine_on_batch,
+        .on_events_state = on_events_state,
+        .on_calls_state = on_calls_state,
+        .on_warning = on_warning,
+    };
+    struct chirpstack_options options = {
+        .mqtt =
+            {
+                .host = c->mqtt_host,
+                .port = (uint16_t)c->mqtt_port,
+                .client_id = c->mqtt_client_id,
+                .username = or_null(c->mqtt_username),
+                .password = c->mqtt_password,
+                .is_tls = c->mqtt_tls,
+                .ca_file = or_null(c->mqtt_ca_file),
+                .cert_file = or_null(c->mqtt_cert_file),
+                .key_file = or_null(c->mqtt_key_file),
+                .keep_alive_s = (uint16_t)c->mqtt_keep_alive_s,
+                .session_expiry_s = (uint32_t)c->mqtt_session_expiry_s,
+                .receive_max = (uint16_t)c->mqtt_receive_maximum,
+            },
+        .grpc =
+            {
+                .transport =
+                    {
+                        .host = c->grpc_host,
+                        .port = (uint16_t)c->grpc_port,
+                        .is_tls = c->grpc_tls,
+                        .ca_file = or_null(c->grpc_ca_file),
+                        .cert_file = or_null(c->grpc_cert_file),
+                        .key_file = or_null(c->grpc_key_file),
+                    },
+                .token = c->grpc_token,
+                .deadline_ms = (uint32_t)c->grpc_deadline_ms,
+                .in_flight_max = GRPC_IN_FLIGHT,
+                .queue_max = GRPC_QUEUE,
+                .message_size_max = GRPC_MESSAGE_MAX,
+            },
+        .event_topic = c->mqtt_event_topic,
+        .leap_s = (int)c->leap_seconds,
+    };
+    return chirpstack_new(&daemon->loop, &options, &callbacks, daemon, &daemon->network);
+}
+
+static volatile sig_atomic_t stop_early;
+
+static void on_early_signal(int number)
+{
+    (void)number;
+    stop_early = 1;
+}
+
+/* Waits for the database, as long as it takes. */
+static enum err migrate_when_possible(const struct config *config, bool is_patient)
+{
+    char text[500] = "";
+    enum err err;
+
+    signal(SIGTERM, on_early_signal);
+    signal(SIGINT, on_early_signal);
+    while ((err = migrate(config->database_conninfo, text, sizeof(text))) == ERR_UNAVAILABLE && is_patient && !stop_early) {
+        log_warning("database: waiting for it: %s", text);
+        notify("STATUS=waiting for the database");
+        sleep(DATABASE_RETRY_S);
+    }
+    if (err == ERR_OK) {
+        log_info("database: %s", text);
+    } else {
+        log_error("database: %s", text);
+    }
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    return stop_early ? ERR_UNAVAILABLE : err;
+}
+
+static int run(struct daemon *daemon)
+{
+    struct config *c = &daemon->config;
+
+    daemon->started_real_ms = real_us() / 1000;
+    daemon->clock = (struct clock){.epoch_ms = c->simulation_clock_epoch_ms, .rate = c->simulation_clock_rate};
+    snprintf(daemon->database_state, TEXT_SIZE, "connecting");
+    snprintf(daemon->broker_state, TEXT_SIZE, "connecting");
+    snprintf(daemon->network_state, TEXT_SIZE, "connecting");
+    uv_loop_init(&daemon->loop);
+    daemon->store = store_new(&daemon->loop, c->database_conninfo, on_database_state, daemon);
+    if (start_network(daemon) != ERR_OK) {
+        log_error("mqtt: the certificate files or the user's name cannot be used");
+        return 1;
+    }
+    api_start(daemon);
+    uv_timer_init(&daemon->loop, &daemon->janitor);
+    uv_signal_init(&daemon->loop, &daemon->sigterm);
+    uv_signal_init(&daemon->loop, &daemon->sigint);
+    uv_signal_init(&daemon->loop, &daemon->sighup);
+    daemon->janitor.data = daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
+    uv_timer_start(&daemon->janitor, on_janitor, JANITOR_MS, JANITOR_MS);
+    uv_signal_start(&daemon->sigterm, on_stop_signal, SIGTERM);
+    uv_signal_start(&daemon->sigint, on_stop_signal, SIGINT);
+    uv_signal_start(&daemon->sighup, on_reload_signal, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    start_watchdog(daemon);
+    api_load_tokens(daemon);
+    clock_service_load(daemon);
+    engine_start(daemon);
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    engine_release(daemon);
+    uv_loop_close(&daemon->loop);
+    free(daemon->tokens);
+    free(daemon->clock_entries);
+    log_info("main: ended");
+    return 0;
+}
+
+/* A core dump would hold keys. */
+static void forbid_core_dumps(void)
+{
+    struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
+int main(int argc, char **argv)
+{
+    enum { CONFIG = 1, CHECK, MIGRATE, SAMPLE, REFERENCE, VERSION, HELP };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, CONFIG},     {"check-config", no_argument, NULL, CHECK},
+        {"migrate-only", no_argument, NULL, MIGRATE},    {"sample-config", no_argument, NULL, SAMPLE},
+        {"config-reference", no_argument, NULL, REFERENCE}, {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},               {NULL, 0, NULL, 0},
+    };
+    static struct daemon daemon;
+    bool is_check = false, is_migration = false;
+    int option, status;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case CONFIG:
+            daemon.config_file = optarg;
+            break;
+        case CHECK:
+            is_check = true;
+            break;
+        case MIGRATE:
+            is_migration = true;
+            break;
+        case SAMPLE:
+            config_print_sample(stdout);
+            return 0;
+        case REFERENCE:
+            config_print_reference(stdout);
+            return 0;
+        case VERSION:
+            printf("fuotad %s\n", FUOTAD_VERSION);
+            return 0;
+        case HELP:
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (daemon.config_file == NULL || optind != argc) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    forbid_core_dumps();
+    if (config_load(daemon.config_file, stderr, &daemon.config) != ERR_OK) {
+        return 2;
+    }
+    log_set_level(level_of(daemon.config.log_level));
+    if (is_check) {
+        printf("%s: all keys are right\n", daemon.config_file);
+        config_release(&daemon.config);
+        return 0;
+    }
+    if (config_load_secrets(&daemon.config, stderr) != ERR_OK) {
+        config_release(&daemon.config);
+        return 2;
+    }
+    status = migrate_when_possible(&daemon.config, !is_migration) == ERR_OK ? 0 : 1;
+    if (status == 0 && !is_migration) {
+        status = run(&daemon);
+    }
+    config_release(&daemon.config);
+    return status;
+}

@@ -1,0 +1,52 @@
+/*
+ * wish.h - what an operator asks of a deployment, as JSON: checked when it comes, read again when it starts.
+ */
+#ifndef DAEMON_WISH_H
+#define DAEMON_WISH_H
+
+#include <cjson/cJSON.h>
+
+#include "daemon/config.h"
+#include "deployment/params.h"
+#include "network/driver.h"
+
+/* Everything optional has a "not given" value. */
+struct wish {
+    bool has_region, has_data_rate, has_frequency, has_min_gap, has_descriptor;
+    enum region region;
+    unsigned data_rate;
+    uint32_t frequency_hz;
+    unsigned fragment_size; /* 0: auto */
+    double redundancy_percent; /* < 0: auto */
+    unsigned unicast_attempts; /* 0: default */
+    int64_t setup_deadline_s;  /* 0: default */
+    unsigned quorum_percent;   /* 0: default */
+    uint32_t min_gap_ms;
+    uint8_t descriptor[4];
+    uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
+    size_t gateway_count;
+    bool allow_bad_block_count, allow_any_class;
+};
+
+/* Adds {"field", "detail"[, "dev_eui"]} to the array `problems`. `dev_eui` 0: none. */
+void problem_add(cJSON *problems, const char *field, uint64_t dev_eui, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Reads the optional members of `object`; what is wrong goes to `problems`. */
+void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish);
+
+/* What the network server said about the devices, as far as the parameters depend on it. */
+struct wish_facts {
+    const struct network_profile *profile; /* one of the devices' */
+    size_t image_size;
+    uint32_t device_count;
+    uint32_t mc_addr;
+};
+
+/*
+ * The parameters that follow; what is wrong goes to `problems` (then *ret_params is not usable).
+ */
+void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config, cJSON *problems,
+               struct deployment_params *ret_params);
+
+#endif

@@ -1,0 +1,101 @@
+/* text.c - percent encoding, UTF-8, media types, the names of status codes. */
+#include <string.h>
+#include <strings.h>
+
+#include "impl.h"
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+size_t http_text_unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+
+    (void)arg;
+    (void)connection;
+    for (const char *in = text; *in;) {
+        if (*in != '%') {
+            *out++ = *in++;
+            continue;
+        }
+        const int high = digit(in[1]);
+        const int low = high < 0 ? -1 : digit(in[2]);
+
+        if (low < 0 || high * 16 + low == 0) {
+            *out++ = '\xFF';
+            in += low < 0 ? 1 : 3;
+        } else {
+            *out++ = (char)(high * 16 + low);
+            in += 3;
+        }
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
+bool http_text_is_clean(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    while (*p) {
+        unsigned rest;    /* octets that follow */
+        unsigned low = 0; /* the smallest code point of this length: overlong forms are refused */
+        unsigned code;
+
+        if (*p < 0x80) {
+            if (*p < 0x20 || *p == 0x7F)
+                return false;
+            p++;
+            continue;
+        }
+        if (*p >= 0xC2 && *p <= 0xDF) {
+            rest = 1, code = *p & 0x1Fu, low = 0x80;
+        } else if (*p >= 0xE0 && *p <= 0xEF) {
+            rest = 2, code = *p & 0x0Fu, low = 0x800;
+        } else if (*p >= 0xF0 && *p <= 0xF4) {
+            rest = 3, code = *p & 0x07u, low = 0x10000;
+        } else {
+            return false;
+        }
+        p++;
+        for (; rest > 0; rest--, p++) {
+            if ((*p & 0xC0) != 0x80)
+                return false;
+            code = code << 6 | (*p & 0x3Fu);
+        }
+        if (code < low || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+            return false;
+        if (code < 0xA0) /* the control characters above ASCII */
+            return false;
+    }
+    return true;
+}
+
+bool http_text_is_type(const char *value, const char *type)
+{
+    const size_t size = strlen(type);
+
+    while (*value == ' ' || *value == '\t')
+        value++;
+    if (strncasecmp(value, type, size) != 0)
+        return false;
+    value += size;
+    while (*value == ' ' || *value == '\t')
+        value++;
+    return *value == '\0' || *value == ';';
+}
+
+const char *http_text_status(unsigned status)
+{
+    const char *text = MHD_get_reason_phrase_for(status);
+
+    return text ? text : "Error";
+}
