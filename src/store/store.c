@@ -97,7 +97,9 @@ static void on_do(void *arg, enum err err, const char *text, const struct pg_res
         err = call->untouched;
         text = err_text(err);
     }
-    call->done(call->arg, err, text);
+    if (call->done != NULL) {
+        call->done(call->arg, err, text);
+    }
     free(call);
 }
 
