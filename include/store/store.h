@@ -109,12 +109,17 @@ struct store_start {
 /* Makes the deployment running and the request done. ERR_STATE: it is not a draft (any more). */
 void store_start(struct store *store, const struct store_start *start, store_done_fn *done,
                  void *arg);
+/* The preflight went well, and the start lies ahead: the deployment is scheduled and the request done. */
+void store_schedule(struct store *store, const struct uuid *deployment_id, const struct uuid *request_id,
+                    store_done_fn *done, void *arg);
+/* Makes start requests of the scheduled deployments whose time `now_ms` has come: JSON as store_request_open(). */
+void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
 /* The preflight found problems: kept with the deployment, the request failed. */
 void store_start_failed(struct store *store, const struct uuid *deployment_id,
                         const struct uuid *request_id, const char *detail,
                         const char *problems_json, store_done_fn *done, void *arg);
 
-/* What a draft says, for the preflight: JSON {"wish", "application_id", "image_size", "name",
+/* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id", "image_size", "name",
  * "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in": id|null}]}. ERR_STATE: not a
  * draft. */
 void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,

@@ -1,6 +1,7 @@
 /* api_deployments.c - making deployments, starting, aborting and retrying them. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api.h"
 #include "daemon/log.h"
@@ -219,6 +220,17 @@ static void check_selection(const cJSON *body, cJSON *problems)
     }
 }
 
+/* "2026-12-01T22:00:00Z", and a day that exists. */
+static bool is_time(const char *text)
+{
+    struct tm asked = {0}, real;
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &asked);
+    time_t seconds = timegm(&asked);
+
+    return end != NULL && *end == '\0' && strlen(text) == 20 && gmtime_r(&seconds, &real) != NULL &&
+           asked.tm_sec < 60 && real.tm_mday == asked.tm_mday && real.tm_mon == asked.tm_mon && asked.tm_year >= 100;
+}
+
 void api_add_deployment(void *arg, struct http_request *request)
 {
     struct daemon *daemon = arg;
@@ -242,7 +254,7 @@ void api_add_deployment(void *arg, struct http_request *request)
         problem_add(problems, "name", 0, "name must be a text of at most 200 characters");
     }
     const cJSON *start = cJSON_GetObjectItem(json, "start");
-    if (start != NULL && (!cJSON_IsString(start) || strlen(start->valuestring) < 20)) {
+    if (start != NULL && (!cJSON_IsString(start) || !is_time(start->valuestring))) {
         problem_add(problems, "start", 0, "start must be a time such as 2026-12-01T22:00:00Z");
     }
     check_selection(json, problems);

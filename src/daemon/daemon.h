@@ -89,7 +89,9 @@ struct daemon {
     /* state for people */
     char database_state[TEXT_SIZE], broker_state[TEXT_SIZE], network_state[TEXT_SIZE]; /* "ok", or why not */
     int64_t started_real_ms;
-    unsigned open_parts; /* while stopping */
+    uint64_t next_due_check; /* uv_now() */
+    uint64_t stop_limit;     /* uv_now(); while stopping */
+    unsigned open_parts;     /* while stopping */
 };
 
 /* Protocol time now. */
@@ -131,6 +133,8 @@ void preflight_run(struct daemon *daemon, const struct uuid *request_id, const s
 
 /* requests.c */
 void requests_run_open(struct daemon *daemon);
+/* Starts the scheduled deployments whose time has come. */
+void requests_run_due(struct daemon *daemon);
 void requests_run(struct daemon *daemon, const struct uuid *id, const char *kind, const struct uuid *deployment_id);
 
 /* api.c */

@@ -24,6 +24,7 @@
 
 #define DATABASE_RETRY_S   2
 #define JANITOR_MS         250
+#define DUE_CHECK_MS       1000
 #define STOP_LIMIT_MS      4000
 #define GRPC_IN_FLIGHT     200
 #define GRPC_QUEUE         200000
@@ -218,6 +219,10 @@ static void on_janitor(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
 
     api_publish_changes(daemon);
+    if (daemon->is_loaded && store_is_connected(daemon->store) && uv_now(&daemon->loop) >= daemon->next_due_check) {
+        daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
+        requests_run_due(daemon);
+    }
     if (daemon->must_reload && store_is_connected(daemon->store) && daemon->commits_in_flight == 0) {
         engine_reload(daemon);
     }
@@ -264,7 +269,7 @@ static void on_stopping(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
 
-    if (engine_is_quiet(daemon) || uv_now(&daemon->loop) > (uint64_t)daemon->started_real_ms) {
+    if (engine_is_quiet(daemon) || uv_now(&daemon->loop) > daemon->stop_limit) {
         close_parts(daemon);
     }
 }
@@ -279,8 +284,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
     log_info("main: signal %d, leaving", number);
     notify("STOPPING=1");
     uv_timer_stop(&daemon->timer); /* no new steps from deadlines */
-    /* From here on started_real_ms is the limit of the wait. */
-    daemon->started_real_ms = (int64_t)(uv_now(&daemon->loop) + STOP_LIMIT_MS);
+    daemon->stop_limit = uv_now(&daemon->loop) + STOP_LIMIT_MS;
     uv_timer_start(&daemon->janitor, on_stopping, 0, 20);
 }
 

@@ -36,6 +36,7 @@ struct preflight {
     } profiles[PROFILES_AT_ONCE];
     size_t profile_count;
     uint32_t mc_addr;
+    int64_t start_ms; /* wished; 0: at once */
     unsigned stage_left; /* calls of the stage that are open */
 };
 
@@ -186,6 +187,9 @@ static void finish(struct preflight *p)
     }
     if (cJSON_GetArraySize(p->problems) > 0) {
         end_with_problems(p);
+    } else if (p->start_ms > daemon_now_ms(p->daemon)) {
+        store_schedule(p->daemon->store, &p->deployment_id, &p->request_id, on_saved, NULL);
+        release(p);
     } else {
         start(p, &params);
     }
@@ -448,6 +452,8 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
         return;
     }
     wish_read(cJSON_GetObjectItem(draft, "wish"), p->problems, &p->wish);
+    const cJSON *start_ms = cJSON_GetObjectItem(draft, "start_ms");
+    p->start_ms = cJSON_IsNumber(start_ms) ? (int64_t)start_ms->valuedouble : 0;
     p->image_size = (size_t)cJSON_GetNumberValue(cJSON_GetObjectItem(draft, "image_size"));
     p->candidates = must(calloc((size_t)cJSON_GetArraySize(devices) + 1, sizeof(*p->candidates)));
     cJSON_ArrayForEach(item, devices)

@@ -52,6 +52,11 @@ static void on_open(void *arg, enum err err, const char *text, const char *json)
     cJSON_Delete(requests);
 }
 
+void requests_run_due(struct daemon *daemon)
+{
+    store_request_due(daemon->store, daemon_now_ms(daemon), on_open, daemon);
+}
+
 void requests_run_open(struct daemon *daemon)
 {
     store_request_open(daemon->store, on_open, daemon);

@@ -339,6 +339,37 @@ void store_start(struct store *store, const struct store_start *start, store_don
     store_do(store->writer, batch, 0, ERR_STATE, done, arg);
 }
 
+void store_schedule(struct store *store, const struct uuid *deployment_id, const struct uuid *request_id,
+                    store_done_fn *done, void *arg)
+{
+    struct pg_batch *batch = pg_batch_new();
+    char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
+    const char *id_param = id, *request_param = request;
+
+    uuid_format(deployment_id, id);
+    uuid_format(request_id, request);
+    pg_add(batch, "UPDATE deployment SET state = 'scheduled', problems = '[]' WHERE id = $1 AND state = 'draft'", 1,
+           &id_param);
+    pg_add(batch, "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1", 1,
+           &request_param);
+    store_do(store->writer, batch, 0, ERR_STATE, done, arg);
+}
+
+void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg)
+{
+    char now[24];
+    const char *params[] = {now};
+
+    snprintf(now, sizeof(now), "%lld", (long long)now_ms);
+    store_ask_json(store->writer,
+                   "WITH due AS (INSERT INTO request (id, kind, deployment_id) SELECT gen_random_uuid(), 'start', d.id "
+                   "FROM deployment d WHERE d.state = 'scheduled' AND d.start_at <= to_timestamp($1::bigint / 1000.0) "
+                   "AND NOT EXISTS (SELECT 1 FROM request r WHERE r.deployment_id = d.id AND r.state = 'open') "
+                   "RETURNING id, kind, deployment_id) SELECT coalesce(json_agg(json_build_object('id', id, 'kind', kind, "
+                   "'deployment_id', deployment_id)), '[]') FROM due",
+                   1, params, ERR_MISSING, done, arg);
+}
+
 void store_start_failed(struct store *store, const struct uuid *deployment_id,
                         const struct uuid *request_id, const char *detail,
                         const char *problems_json, store_done_fn *done, void *arg)
@@ -367,7 +398,7 @@ void store_read_draft(struct store *store, const struct uuid *deployment_id, sto
     uuid_format(deployment_id, id);
     store_ask_json(
         store->writer,
-        "SELECT json_build_object('wish', d.wish, 'application_id', d.application_id, "
+        "SELECT json_build_object('start_ms', (extract(epoch FROM d.start_at) * 1000)::bigint, 'wish', d.wish, 'application_id', d.application_id, "
         "'image_size', i.size, "
         "'name', d.name, 'devices', (SELECT json_agg(json_build_object('dev_eui', v.dev_eui, "
         "'fragmentation_version', k.fragmentation_version, 'busy_in', (SELECT o.deployment_id FROM "

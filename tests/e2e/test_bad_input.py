@@ -1,9 +1,12 @@
 """Bad input gets a clear error that names the field and the limit, changes nothing and loses nothing."""
 import subprocess
 import os
+import tempfile
+import time
 import unittest
 
-from e2e import BUILD, EndToEnd
+from e2e import BUILD, EndToEnd, image
+from rig import wait_for
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -31,7 +34,7 @@ class BadInput(EndToEnd):
         code, body = self.post(self.draft(**changes))
         self.assertEqual(code, 201, body)
         refused = self.rig.ctl("deployment", "start", body["id"], check=False)
-        self.assertNotEqual(refused.returncode, 0)
+        self.assertNotEqual(refused.returncode, 0, changes)
         shown = self.show(body["id"])
         self.assertEqual(shown["state"], "draft")
         return shown["problems"], refused.stderr + refused.stdout
@@ -90,7 +93,7 @@ class BadInput(EndToEnd):
 
     def test_the_preflight_lists_everything_at_once_before_anything_is_sent(self):
         self.start_all("--devices", "4", "--uplink-interval", "60")
-        self.image_id = self.add_image()
+        self.image_id = self.add_image(image(19950))  # 192 fragments of 104 octets: a bad count
         unknown = "00000000000000aa"
         problems, said = self.start_problems(devices=self.rig.world["devices"] + [unknown],
                                              gateways=["00000000000000bb"], data_rate=14)
@@ -140,13 +143,11 @@ class BadInput(EndToEnd):
         rig = self.rig
         rig.conninfo = f"host={rig.path('run')} user=fuotad dbname=postgres"
         process = rig.start_fuotad(wait=False)
-        import time
         time.sleep(1.0)
         self.assertIsNone(process.poll(), "fuotad must wait for its database")
         rig.start_postgres()
         rig.start_mosquitto()
         rig.start_sim("--devices", "2", "--uplink-interval", "60")
-        from rig import wait_for
         wait_for("fuotad", rig.is_healthy, process=process, log=rig.log("fuotad"))
         deployment = self.create("--data-rate", "5")
         rig.ctl("deployment", "start", deployment)
@@ -157,12 +158,9 @@ class BadInput(EndToEnd):
         rig.start_postgres()
         rig.start_mosquitto()
         rig.start_sim("--devices", "2")
-        rig.extra_config = "grpc: { };"
-        rig.extra_config = ""
         rig.start_fuotad()
         self.image_id = self.add_image()
         rig.stop("sim")
-        import time
         time.sleep(0.3)
         self.assertEqual(rig.health()["status"], "degraded")
         self.assertTrue(any("network server" in text for text in rig.health()["waiting_for"]))
@@ -170,7 +168,6 @@ class BadInput(EndToEnd):
 
 class Configuration(unittest.TestCase):
     def check(self, text):
-        import tempfile
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
             f.write(text)
             f.flush()

@@ -1,4 +1,5 @@
 """Devices as they are: every outcome has its own reason, and the devices' own memory agrees."""
+import datetime
 import hashlib
 import unittest
 
@@ -66,6 +67,18 @@ class Devices(EndToEnd):
         self.assertEqual(self.wait_for_end(deployment)["state"], "completed")
         report = self.rig.report()
         self.assertEqual({d["sha256"] for d in report["devices"]}, {hashlib.sha256(self.data).hexdigest()})
+
+    def test_a_start_that_lies_ahead_is_waited_for(self):
+        self.start_all("--devices", "2", "--uplink-interval", "60")
+        now_s = self.rig.health()["time_ms"] / 1000
+        at = datetime.datetime.fromtimestamp(now_s + 900, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        deployment = self.create("--data-rate", "5", "--start", at)
+        self.rig.ctl("deployment", "start", deployment)
+        self.assertEqual(self.show(deployment)["state"], "scheduled")
+        self.assertEqual(self.wait_for_end(deployment)["state"], "completed")
+        started = self.rig.sql("SELECT started_ms >= extract(epoch FROM start_at) * 1000 FROM fuotad.transmission t "
+                               "JOIN fuotad.deployment d ON d.id = t.deployment_id")
+        self.assertEqual(started, "t")
 
     def test_abort_and_retry(self):
         self.start_all("--devices", "4", "--uplink-interval", "60")
