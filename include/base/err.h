@@ -19,7 +19,7 @@
     X(ERR_UNKNOWN, "the input holds something unknown")                                            \
     X(ERR_MISSING, "something needed is missing")                                                  \
     X(ERR_EXISTS, "it exists already")                                                             \
-    X(ERR_STATE, "not possible in this state")                                                     \
+    X(ERR_WRONG_STATE, "not possible in this state")                                                     \
     X(ERR_LIMIT, "a limit is reached")                                                             \
     X(ERR_NO_MEMORY, "out of memory")                                                              \
     X(ERR_CRYPTO, "the crypto library failed")                                                     \

@@ -42,7 +42,7 @@ bool fec_decoder_is_complete(const struct fec_decoder *decoder);
 /*
  * Writes the block, fragment_count × fragment_size octets (padding included), to `data`.
  *
- * ERR_STATE  the block is not complete
+ * ERR_WRONG_STATE  the block is not complete
  */
 MUST_CHECK enum err fec_decoder_read(const struct fec_decoder *decoder, uint8_t *data);
 

@@ -106,7 +106,7 @@ struct store_start {
     const uint8_t *mc_key_sealed;
     size_t mc_key_sealed_size;
 };
-/* Makes the deployment running and the request done. ERR_STATE: it is not a draft (any more). */
+/* Makes the deployment running and the request done. ERR_WRONG_STATE: it is not a draft (any more). */
 void store_start(struct store *store, const struct store_start *start, store_done_fn *done,
                  void *arg);
 /* The preflight went well, and the start lies ahead: the deployment is scheduled and the request done. */
@@ -120,7 +120,7 @@ void store_start_failed(struct store *store, const struct uuid *deployment_id,
                         const char *problems_json, store_done_fn *done, void *arg);
 
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id", "image_size", "name",
- * "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in": id|null}]}. ERR_STATE: not a
+ * "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in": id|null}]}. ERR_WRONG_STATE: not a
  * draft. */
 void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
                       void *arg);
@@ -138,7 +138,7 @@ void store_image_add(struct store *store, const struct store_image *image, store
                      void *arg);
 void store_image_list(struct store *store, store_json_fn *done, void *arg);
 void store_image_get(struct store *store, const char *id, store_json_fn *done, void *arg);
-/* ERR_STATE: a deployment uses it. */
+/* ERR_WRONG_STATE: a deployment uses it. */
 void store_image_delete(struct store *store, const char *id, store_done_fn *done, void *arg);
 
 struct store_draft {
@@ -154,16 +154,16 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
                           void *arg);
 void store_deployment_list(struct store *store, store_json_fn *done, void *arg);
 void store_deployment_get(struct store *store, const char *id, store_json_fn *done, void *arg);
-/* ERR_STATE: it is running. */
+/* ERR_WRONG_STATE: it is running. */
 void store_deployment_delete(struct store *store, const char *id, store_done_fn *done, void *arg);
 void store_deployment_devices(struct store *store, const char *id, const char *stage,
                               unsigned limit, unsigned offset, store_json_fn *done, void *arg);
-/* JSON {"wish", "image_id", "application_id", "name", "devices": [failed ones]}. ERR_STATE: not
+/* JSON {"wish", "image_id", "application_id", "name", "devices": [failed ones]}. ERR_WRONG_STATE: not
  * ended, or nothing failed. */
 void store_deployment_retry_source(struct store *store, const char *id, store_json_fn *done,
                                    void *arg);
 
-/* ERR_STATE: the deployment's state does not allow it. */
+/* ERR_WRONG_STATE: the deployment's state does not allow it. */
 void store_request_add(struct store *store, const struct uuid *id, const char *kind,
                        const char *deployment_id, store_json_fn *done, void *arg);
 void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg);

@@ -356,16 +356,17 @@ static double stage_count(const cJSON *deployment, const char *name)
 static void print_counts(FILE *out, const cJSON *object, const char *title)
 {
     const cJSON *item;
+    const char *label = title; /* of the first line only */
 
     cJSON_ArrayForEach(item, object)
     {
         if (!cJSON_IsNumber(item) || item->valuedouble <= 0)
             continue;
-        fprintf(out, "%-18s%8.0f  ", title, item->valuedouble);
+        fprintf(out, "%-18s%8.0f  ", label, item->valuedouble);
         for (const char *c = item->string; *c; c++)
             fputc(*c == '_' ? ' ' : *c, out);
         fputc('\n', out);
-        title = "";
+        label = "";
     }
 }
 

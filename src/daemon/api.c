@@ -29,7 +29,7 @@ void answer_store_error(struct http_request *request, enum err err, const char *
     if (err == ERR_MISSING) {
         snprintf(detail, sizeof(detail), "there is no such %s", what);
         http_answer_problem(request, 404, detail, NULL, NULL);
-    } else if (err == ERR_STATE) {
+    } else if (err == ERR_WRONG_STATE) {
         http_answer_problem(request, 409, state_text, NULL, NULL);
     } else if (err == ERR_EXISTS) {
         snprintf(detail, sizeof(detail), "there is such a %s already", what);
@@ -338,7 +338,7 @@ static cJSON *state_object(const struct daemon *daemon)
     must(cJSON_AddStringToObject(object, "network", daemon->network_state));
     must(cJSON_AddNumberToObject(object, "clock_rate", daemon->clock.rate));
     must(cJSON_AddNumberToObject(object, "time_ms", (double)daemon_now_ms(daemon)));
-    must(cJSON_AddNumberToObject(object, "uptime_s", (double)(real_us() / 1000 - daemon->started_real_ms) / 1000.0));
+    must(cJSON_AddNumberToObject(object, "uptime_s", (double)(real_us() - daemon->started_real_ms * 1000) / 1e6));
     cJSON_AddItemToObject(object, "waiting_for", waiting);
     return object;
 }

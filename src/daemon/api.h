@@ -11,7 +11,7 @@ struct http_call {
     struct daemon *daemon;
     struct http_request *request;
     const char *what;       /* "image": for "there is no such image" */
-    const char *state_text; /* for ERR_STATE */
+    const char *state_text; /* for ERR_WRONG_STATE */
     const char *kind;
     char id[UUID_TEXT_SIZE];
     cJSON *json;

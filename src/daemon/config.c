@@ -1,5 +1,6 @@
 #include "daemon/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -265,6 +266,7 @@ static void check_whole(struct reading *r)
     const char *text;
     struct uuid id;
 
+    assert(c->log_level != NULL); /* every text has a default */
     for (size_t i = 0; i < 4; i++) {
         is_level = is_level || strcmp(c->log_level, levels[i]) == 0;
     }

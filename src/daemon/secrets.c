@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ERR_STATE OPENSSL_ERR_STATE
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#undef ERR_STATE
 
 #include "lorawan/keys.h"
 

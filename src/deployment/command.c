@@ -132,7 +132,7 @@ void command_encode(const struct deployment *d, enum device_command command,
     }
     case COMMAND_NONE:
     case COMMAND_COUNT:
-        assert(!"a command to encode");
+        assert(false && "a command to encode");
         break;
     }
     assert(err == ERR_OK); /* every field was checked by deployment_params_check() */

@@ -328,7 +328,7 @@ void device_on_event(struct deployment *d, struct device *dev, const struct depl
     case DEPLOYMENT_EVENT_COUNTER:
     case DEPLOYMENT_EVENT_UPLINK:
     case DEPLOYMENT_EVENT_COUNT:
-        assert(!"an event of a device");
+        assert(false && "an event of a device");
         break;
     }
 }

@@ -647,7 +647,7 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
         break;
     case TRANSMISSION_CREATE_GROUP:
     case TRANSMISSION_STATE_COUNT:
-        assert(!"a state to enter");
+        assert(false && "a state to enter");
         break;
     }
 }

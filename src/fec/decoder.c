@@ -150,7 +150,7 @@ enum err fec_decoder_read(const struct fec_decoder *decoder, uint8_t *data)
     const size_t size = decoder->fragment_size;
 
     if (!fec_decoder_is_complete(decoder))
-        return ERR_STATE;
+        return ERR_WRONG_STATE;
     if (size == 0)
         return ERR_OK;
     /* Back substitution: what a row holds beyond its pivot is known when the columns are taken from

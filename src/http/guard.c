@@ -64,7 +64,7 @@ static bool is_local_address(struct MHD_Connection *connection, const char *name
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t size = sizeof(storage);
     char text[INET6_ADDRSTRLEN];
 

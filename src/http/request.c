@@ -321,7 +321,7 @@ const char *http_param(const struct http_request *request, const char *name)
         if (strncmp(pattern, name, size) == 0 && pattern[size] == '}')
             return request->params[i];
     }
-    assert(!"the route has no such param");
+    assert(false && "the route has no such param");
     return "";
 }
 

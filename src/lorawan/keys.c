@@ -1,16 +1,12 @@
+#include "lorawan/keys.h"
+
 #include <assert.h>
 #include <string.h>
 
-/* OpenSSL has a type by the name of one of our error codes; its headers see another name, and come
- * first. */
-#define ERR_STATE openssl_err_state
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#undef ERR_STATE
-
-#include "lorawan/keys.h"
 
 #include "base/cursor.h"
 

@@ -154,6 +154,7 @@ static char upper(char c)
 /* What follows `prefix` in `text`, or NULL. */
 static const char *after_prefix(const char *text, const char *prefix)
 {
+    assert(text != NULL);
     while (*prefix != '\0') {
         if (upper(*text++) != *prefix++) {
             return NULL;

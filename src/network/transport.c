@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ERR_STATE OPENSSL_ERR_STATE /* OpenSSL has a type of our constant's name */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#undef ERR_STATE
 #include <uv.h>
 
 #define READ_SIZE 65536
@@ -57,13 +55,13 @@ void transport_close(struct transport *t, const char *text)
     }
     t->is_closing = true;
     snprintf(t->text, sizeof(t->text), "%s", text);
-    if (uv_cancel((uv_req_t *)&t->resolving) == 0) {
-        return; /* on_resolved() goes on */
-    }
     if (t->resolving.data != NULL) {
-        return; /* resolving cannot be stopped: on_resolved() goes on */
+        uv_cancel((uv_req_t *)&t->resolving);
+        return; /* stopped or not, on_resolved() goes on */
     }
-    uv_close((uv_handle_t *)&t->tcp, on_closed);
+    if (!uv_is_closing((uv_handle_t *)&t->tcp)) { /* else on_next_address() goes on */
+        uv_close((uv_handle_t *)&t->tcp, on_closed);
+    }
 }
 
 static void on_written(uv_write_t *request, int status)
@@ -155,9 +153,9 @@ static void read_tls(struct transport *t, const uint8_t *data, size_t size)
     if (!t->is_connected) {
         handshake(t);
     }
-    ERR_clear_error();
+    /* What the callback does with OpenSSL must not look like an error of this connection. */
     while (!t->is_closing && t->is_connected &&
-           (read_size = SSL_read(t->ssl, buffer, sizeof(buffer))) > 0) {
+           (ERR_clear_error(), read_size = SSL_read(t->ssl, buffer, sizeof(buffer))) > 0) {
         t->callbacks.on_data(t->arg, buffer, (size_t)read_size);
     }
     if (t->is_closing || !t->is_connected) {
@@ -199,6 +197,30 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 
 static void try_address(struct transport *t);
 
+/* A socket that failed to connect is not used again: the next address may be of another family. */
+static void on_next_address(uv_handle_t *handle)
+{
+    struct transport *t = handle->data;
+
+    if (t->is_closing) {
+        on_closed(handle);
+        return;
+    }
+    uv_tcp_init(t->loop, &t->tcp);
+    t->next_address = t->next_address->ai_next;
+    try_address(t);
+}
+
+/* "localhost" may be two addresses with a server behind one of them only. */
+static void address_failed(struct transport *t, int status)
+{
+    if (t->next_address->ai_next != NULL) {
+        uv_close((uv_handle_t *)&t->tcp, on_next_address);
+    } else {
+        transport_close(t, uv_strerror(status));
+    }
+}
+
 static void on_connect(uv_connect_t *request, int status)
 {
     struct transport *t = request->data;
@@ -207,8 +229,7 @@ static void on_connect(uv_connect_t *request, int status)
         return;
     }
     if (status < 0) {
-        snprintf(t->text, sizeof(t->text), "%s", uv_strerror(status));
-        transport_close(t, t->text);
+        address_failed(t, status);
         return;
     }
     uv_tcp_nodelay(&t->tcp, 1);
@@ -226,7 +247,7 @@ static void try_address(struct transport *t)
 
     t->connecting.data = t;
     if (status < 0) {
-        transport_close(t, uv_strerror(status));
+        address_failed(t, status);
     }
 }
 
@@ -280,10 +301,10 @@ static enum err init_tls(struct transport *t, const struct transport_options *o)
         memcpy(alpn + 1, o->alpn, alpn_size);
         SSL_set_alpn_protos(t->ssl, alpn, (unsigned)alpn_size + 1);
     }
-    /* The host is checked against the certificate, be it a name or an address. */
-    if (SSL_set_tlsext_host_name(t->ssl, o->host) != 1 ||
-        (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), o->host) != 1 &&
-         SSL_set1_host(t->ssl, o->host) != 1)) {
+    /* The host is checked against the certificate, be it a name or an address; only a name may be
+     * sent as the server's name (RFC 6066). */
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), o->host) != 1 &&
+        (SSL_set1_host(t->ssl, o->host) != 1 || SSL_set_tlsext_host_name(t->ssl, o->host) != 1)) {
         return ERR_CRYPTO;
     }
     return ERR_OK;

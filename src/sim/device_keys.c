@@ -1,8 +1,6 @@
 /* AES-128 on single blocks; the one file of the virtual device that uses libcrypto. */
-#define ERR_STATE OPENSSL_ERR_STATE /* libcrypto has a type of the name of one of our codes */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#undef ERR_STATE
 
 #include "sim/device_packages.h"
 

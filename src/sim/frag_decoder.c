@@ -9,6 +9,7 @@
 
 static bool bit_is_set(const uint8_t *bits, size_t index)
 {
+    assert(bits != NULL);
     return (bits[index / 8] >> (index % 8) & 1) != 0;
 }
 

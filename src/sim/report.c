@@ -8,9 +8,7 @@
 #include <time.h>
 
 #include <cjson/cJSON.h>
-#define ERR_STATE OPENSSL_ERR_STATE /* libcrypto has a type of the name of one of our codes */
 #include <openssl/evp.h>
-#undef ERR_STATE
 
 #define SHA256_SIZE 32
 

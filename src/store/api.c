@@ -62,7 +62,7 @@ static void on_delete(void *arg, enum err err, const char *text, const struct pg
     struct delete_call *call = arg;
 
     if (err == ERR_OK && pg_affected(results, 1) == 0) {
-        err = pg_row_count(results, 0) == 0 ? ERR_MISSING : ERR_STATE;
+        err = pg_row_count(results, 0) == 0 ? ERR_MISSING : ERR_WRONG_STATE;
         text = err_text(err);
     }
     call->done(call->arg, err, text);
@@ -285,7 +285,7 @@ void store_deployment_retry_source(struct store *store, const char *id, store_js
         "FROM deployment d WHERE d.id = $1 AND d.state IN ('partial', 'failed', 'aborted') "
         "AND EXISTS (SELECT 1 FROM deployment_device WHERE deployment_id = d.id AND stage = "
         "'failed')",
-        1, &id, ERR_STATE, done, arg);
+        1, &id, ERR_WRONG_STATE, done, arg);
 }
 
 /* requests */
@@ -310,7 +310,7 @@ void store_request_add(struct store *store, const struct uuid *id, const char *k
                    "WHERE d.id = $3 AND (($2 = 'start' AND d.state IN ('draft', 'scheduled')) OR "
                    "($2 = 'abort' AND "
                    "d.state IN ('running', 'scheduled'))) RETURNING " REQUEST_JSON,
-                   3, params, ERR_STATE, done, arg);
+                   3, params, ERR_WRONG_STATE, done, arg);
 }
 
 void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg)

@@ -336,7 +336,7 @@ void store_start(struct store *store, const struct store_start *start, store_don
     pg_add(batch, "UPDATE request SET state = 'done', done_at = now() WHERE id = $1", 1,
            request_params);
     free(json);
-    store_do(store->writer, batch, 0, ERR_STATE, done, arg);
+    store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
 void store_schedule(struct store *store, const struct uuid *deployment_id, const struct uuid *request_id,
@@ -352,7 +352,7 @@ void store_schedule(struct store *store, const struct uuid *deployment_id, const
            &id_param);
     pg_add(batch, "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1", 1,
            &request_param);
-    store_do(store->writer, batch, 0, ERR_STATE, done, arg);
+    store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
 void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg)
@@ -410,5 +410,5 @@ void store_read_draft(struct store *store, const struct uuid *deployment_id, sto
         "v.deployment_id = d.id)) "
         "FROM deployment d JOIN image i ON i.id = d.image_id WHERE d.id = $1 AND d.state IN "
         "('draft', 'scheduled')",
-        1, params, ERR_STATE, done, arg);
+        1, params, ERR_WRONG_STATE, done, arg);
 }

@@ -67,7 +67,7 @@ static void images_are_decoded_as_in_the_vectors(void **state)
             free(image);
         } else {
             assert_int_equal(complete_after, 0);
-            assert_int_equal(fec_decoder_read(decoder, block), ERR_STATE);
+            assert_int_equal(fec_decoder_read(decoder, block), ERR_WRONG_STATE);
         }
         free(block);
         free(decoder);
@@ -127,7 +127,7 @@ static bool survives(struct random *random, enum fec_version version, unsigned c
     }
     is_complete = fec_decoder_is_complete(decoder);
     assert_int_equal(is_complete, rank == count);
-    assert_int_equal(fec_decoder_read(decoder, read), is_complete ? ERR_OK : ERR_STATE);
+    assert_int_equal(fec_decoder_read(decoder, read), is_complete ? ERR_OK : ERR_WRONG_STATE);
     if (is_complete)
         assert_memory_equal(read, image, image_size);
     free(is_lost);

@@ -23,14 +23,18 @@ enum grpc_result {
     GRPC_LOST,     /* it may have */
 };
 
-#define GRPC_OK                0
-#define GRPC_INVALID_ARGUMENT  3
-#define GRPC_DEADLINE_EXCEEDED 4
-#define GRPC_NOT_FOUND         5
-#define GRPC_UNIMPLEMENTED     12
-#define GRPC_INTERNAL          13
-#define GRPC_UNAVAILABLE       14
-#define GRPC_UNAUTHENTICATED   16
+#define GRPC_OK                 0
+#define GRPC_CANCELLED          1
+#define GRPC_UNKNOWN            2
+#define GRPC_INVALID_ARGUMENT   3
+#define GRPC_DEADLINE_EXCEEDED  4
+#define GRPC_NOT_FOUND          5
+#define GRPC_RESOURCE_EXHAUSTED 8
+#define GRPC_ABORTED            10
+#define GRPC_UNIMPLEMENTED      12
+#define GRPC_INTERNAL           13
+#define GRPC_UNAVAILABLE        14
+#define GRPC_UNAUTHENTICATED    16
 
 struct grpc_options {
     struct transport_options transport; /* texts are copied */

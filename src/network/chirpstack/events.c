@@ -25,7 +25,7 @@ struct make {
 /* Better signal first; as many as fit. */
 static enum err take_gateways(const struct raw_event *raw, struct make *m)
 {
-    double signals[NETWORK_GATEWAYS_MAX];
+    double signals[NETWORK_GATEWAYS_MAX] = {0};
     struct network_event *event = m->event;
 
     for (size_t i = 0; i < raw->rx_count; i++) {
@@ -143,7 +143,7 @@ enum err events_decode(enum events_topic topic, const uint8_t *payload, size_t s
                        uint8_t buffer[NETWORK_PAYLOAD_MAX], struct network_event *ret_event,
                        const char **ret_field)
 {
-    struct network_event event;
+    struct network_event event = {0};
     struct make m = {
         .topic = topic, .leap_s = leap_s, .buffer = buffer, .event = &event, .field = "the event"};
     bool is_json = size > 0 && payload[0] == '{';

@@ -14,7 +14,6 @@
 #define RETRY_FIRST_MS    100
 #define RETRY_LAST_MS     5000
 #define DEADLINE_TICK_MS  50
-#define PING_IDLE_MS      20000
 #define WINDOW_SIZE       (1 << 20)
 
 struct call {
@@ -23,9 +22,9 @@ struct call {
     const char *path;
     uint8_t *body; /* header and message */
     size_t body_size, body_sent;
-    uint64_t deadline; /* uv_now() */
-    int32_t stream_id; /* 0: not sent */
-    int status;        /* grpc-status; -1: none yet */
+    uint64_t sent_at, deadline; /* uv_now() */
+    int32_t stream_id;          /* 0: not sent */
+    int status;                 /* grpc-status; -1: none yet */
     int http_status;
     char text[200];
     uint8_t *answer;
@@ -51,7 +50,8 @@ struct grpc {
     uv_prepare_t prepare; /* writes once per turn of the loop */
     bool is_dirty;
     uint64_t retry_ms;
-    struct list waiting, sent;
+    struct list waiting, sent, unwanted; /* unwanted: found the queue full */
+    uint64_t received_at, ping_at;       /* uv_now(); ping_at 0: no ping is under way */
     void (*on_state)(void *arg, const char *text);
     void *arg;
     void (*on_closed)(void *arg);
@@ -189,6 +189,7 @@ static void send_waiting(struct grpc *grpc)
         }
         list_remove(&grpc->waiting, call);
         call->stream_id = id;
+        call->sent_at = uv_now(grpc->loop);
         list_append(&grpc->sent, call);
         mark_dirty(grpc);
     }
@@ -226,10 +227,23 @@ static void flush(struct grpc *grpc)
     }
 }
 
+static void finish_all(struct list *list, const char *text)
+{
+    struct call *call;
+
+    while ((call = list->first) != NULL) {
+        list_remove(list, call);
+        finish(call, GRPC_NOT_SENT, -1, text);
+    }
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct grpc *grpc = prepare->data;
+    struct list unwanted = grpc->unwanted;
 
+    grpc->unwanted = (struct list){0}; /* a call made by a callback waits for the next turn */
+    finish_all(&unwanted, "too many calls wait already");
     if (grpc->is_dirty) {
         flush(grpc);
     }
@@ -282,7 +296,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         memcpy(number, value, value_size);
     }
     if (name_size == 11 && memcmp(name, "grpc-status", 11) == 0) {
-        call->status = number[0] >= '0' && number[0] <= '9' ? atoi(number) : 2;
+        bool is_number = number[0] >= '0' && number[0] <= '9' && value_size <= 4;
+        call->status = is_number ? atoi(number) : GRPC_UNKNOWN;
     } else if (name_size == 12 && memcmp(name, "grpc-message", 12) == 0) {
         decode_text(value, value_size, call->text, sizeof(call->text));
     } else if (name_size == 7 && memcmp(name, ":status", 7) == 0) {
@@ -419,6 +434,8 @@ static void on_connect(void *arg)
     start_session(grpc);
     grpc->is_connected = true;
     grpc->is_draining = false;
+    grpc->received_at = uv_now(grpc->loop);
+    grpc->ping_at = 0;
     grpc->retry_ms = RETRY_FIRST_MS;
     grpc->on_state(grpc->arg, NULL);
     send_waiting(grpc);
@@ -428,6 +445,9 @@ static void on_connect(void *arg)
 static void on_data(void *arg, const uint8_t *data, size_t size)
 {
     struct grpc *grpc = arg;
+
+    grpc->received_at = uv_now(grpc->loop);
+    grpc->ping_at = 0;
     ssize_t taken = nghttp2_session_mem_recv(grpc->session, data, size);
 
     if (taken < 0) {
@@ -464,6 +484,9 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--grpc->open_handles > 0) {
         return;
     }
+    /* Calls that callbacks made while it closed. */
+    finish_all(&grpc->waiting, "the program ends");
+    finish_all(&grpc->unwanted, "the program ends");
     if (grpc->on_closed != NULL) {
         grpc->on_closed(grpc->closed_arg);
     }
@@ -508,6 +531,17 @@ static void connect_now(struct grpc *grpc)
     grpc->transport = transport_connect(grpc->loop, &grpc->options.transport, &callbacks, grpc);
 }
 
+/* A peer that vanished without a word would let every call run into its deadline, for as long as
+ * TCP tries: when one did and nothing came meanwhile, a ping must be answered within the span of a
+ * call. */
+static void check_peer(struct grpc *grpc, const struct call *late)
+{
+    if (grpc->is_connected && grpc->ping_at == 0 && grpc->received_at < late->sent_at) {
+        nghttp2_submit_ping(grpc->session, NGHTTP2_FLAG_NONE, NULL);
+        grpc->ping_at = uv_now(grpc->loop);
+    }
+}
+
 /* deadlines: all calls have the same span, so both lists are in their order */
 
 static void on_tick(uv_timer_t *timer)
@@ -525,8 +559,14 @@ static void on_tick(uv_timer_t *timer)
         nghttp2_session_set_stream_user_data(grpc->session, call->stream_id, NULL);
         nghttp2_submit_rst_stream(grpc->session, NGHTTP2_FLAG_NONE, call->stream_id,
                                   NGHTTP2_CANCEL);
+        check_peer(grpc, call);
         mark_dirty(grpc);
-        finish(call, GRPC_LOST, -1, "no answer in time");
+        /* Where the server allows few streams nghttp2 may still hold the call back. */
+        finish(call, call->body_sent == 0 ? GRPC_NOT_SENT : GRPC_LOST, -1, "no answer in time");
+    }
+    if (grpc->is_connected && grpc->ping_at != 0 &&
+        now - grpc->ping_at >= grpc->options.deadline_ms) {
+        transport_close(grpc->transport, "the server does not answer any more");
     }
     send_waiting(grpc);
 }
@@ -568,7 +608,7 @@ struct grpc *grpc_new(struct uv_loop_s *loop, const struct grpc_options *options
     return grpc;
 }
 
-/* A call that cannot be queued still reports later, as every call does: its deadline is now. */
+/* A call that cannot be queued still reports later, as every call does. */
 void grpc_call(struct grpc *grpc, const char *path, const uint8_t *message, size_t size,
                grpc_done_fn *done, void *arg)
 {
@@ -589,26 +629,22 @@ void grpc_call(struct grpc *grpc, const char *path, const uint8_t *message, size
     if (size > 0) {
         memcpy(call->body + FRAME_HEADER_SIZE, message, size);
     }
-    call->deadline = uv_now(grpc->loop) + (is_full ? 0 : grpc->options.deadline_ms);
-    list_append(&grpc->waiting, call);
-    if (!is_full) {
-        send_waiting(grpc);
-    }
+    call->deadline = uv_now(grpc->loop) + grpc->options.deadline_ms;
+    list_append(is_full ? &grpc->unwanted : &grpc->waiting, call);
+    send_waiting(grpc);
 }
 
 void grpc_close(struct grpc *grpc, void (*cb)(void *arg), void *arg)
 {
-    struct call *call;
+    struct list waiting = grpc->waiting;
 
     grpc->is_closing = true;
     grpc->on_closed = cb;
     grpc->closed_arg = arg;
     uv_timer_stop(&grpc->retry);
     uv_timer_stop(&grpc->tick);
-    while ((call = grpc->waiting.first) != NULL) {
-        list_remove(&grpc->waiting, call);
-        finish(call, GRPC_NOT_SENT, -1, "the program ends");
-    }
+    grpc->waiting = (struct list){0};
+    finish_all(&waiting, "the program ends");
     if (grpc->transport != NULL) {
         transport_close(grpc->transport, "the program ends");
     } else {

@@ -18,6 +18,7 @@
 struct filter {
     struct filter *next;
     char *text;
+    bool is_gone; /* unsubscribed while offline: the broker's session has it still */
 };
 
 struct mqtt {
@@ -96,6 +97,12 @@ static void lost(struct mqtt *mqtt, const char *text)
     mqtt->retry_ms = 2 * mqtt->retry_ms > RETRY_LAST_MS ? RETRY_LAST_MS : 2 * mqtt->retry_ms;
 }
 
+static void free_filter(struct filter *filter)
+{
+    free(filter->text);
+    free(filter);
+}
+
 static void subscribe_now(struct mqtt *mqtt, const struct filter *filter)
 {
     mosquitto_subscribe_v5(mqtt->mosq, NULL, filter->text, 1, 0, NULL);
@@ -108,15 +115,23 @@ static void on_connect(struct mosquitto *mosq, void *arg, int result, int flags,
 {
     struct mqtt *mqtt = arg;
 
-    (void)mosq, (void)properties;
+    (void)properties;
     if (result != 0) { /* the broker closes, and on_disconnect comes */
         mqtt->callbacks.on_state(mqtt->arg, mosquitto_reason_string(result), false);
         return;
     }
     mqtt->is_connected = true;
     mqtt->retry_ms = RETRY_FIRST_MS;
-    for (const struct filter *f = mqtt->filters; f != NULL; f = f->next) {
-        subscribe_now(mqtt, f);
+    for (struct filter **at = &mqtt->filters; *at != NULL;) {
+        struct filter *filter = *at;
+        if (filter->is_gone) {
+            mosquitto_unsubscribe_v5(mosq, NULL, filter->text, NULL);
+            *at = filter->next;
+            free_filter(filter);
+        } else {
+            subscribe_now(mqtt, filter);
+            at = &filter->next;
+        }
     }
     mqtt->callbacks.on_state(mqtt->arg, NULL, (flags & 1) != 0);
 }
@@ -127,7 +142,9 @@ static void on_disconnect(struct mosquitto *mosq, void *arg, int result,
     struct mqtt *mqtt = arg;
 
     (void)mosq, (void)properties;
-    lost(mqtt, result == 0 ? "disconnected" : mosquitto_strerror(result));
+    lost(mqtt, result == 0      ? "disconnected"
+               : result >= 0x80 ? mosquitto_reason_string(result) /* the broker's */
+                                : mosquitto_strerror(result));
 }
 
 static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto_message *message,
@@ -195,7 +212,8 @@ void mqtt_reject(struct mqtt *mqtt)
     mqtt->is_batch_open = false;
     mqtt->batch_size = 0;
     if (mqtt->poll != NULL) {
-        /* The acknowledgements are still in libmosquitto's hands; the next read finds the connection lost and drops them. */
+        /* The acknowledgements are still in libmosquitto's hands; the next read finds the
+         * connection lost and drops them. */
         shutdown(mosquitto_socket(mqtt->mosq), SHUT_RDWR);
         on_poll(mqtt->poll, 0, UV_READABLE);
     }
@@ -252,8 +270,8 @@ static void after_connect(uv_work_t *work, int status)
         abort();
     }
     mqtt->poll->data = mqtt;
-    mqtt->is_batch_open = false;
-    mqtt->batch_size = 0;
+    /* A batch of the connection before may still be open: then nothing is read until its end. Its
+     * acknowledgements went with that connection. */
     mosquitto_loop_write(mqtt->mosq, 1);
     update_poll(mqtt);
 }
@@ -301,6 +319,7 @@ enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
     }
     if (result != MOSQ_ERR_SUCCESS) {
         mosquitto_destroy(mqtt->mosq);
+        mosquitto_lib_cleanup();
         free(mqtt->host);
         free(mqtt);
         return ERR_IO;
@@ -315,13 +334,27 @@ enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
     return ERR_OK;
 }
 
+static struct filter *find_filter(struct mqtt *mqtt, const char *text)
+{
+    struct filter *filter = mqtt->filters;
+
+    while (filter != NULL && strcmp(filter->text, text) != 0) {
+        filter = filter->next;
+    }
+    return filter;
+}
+
 void mqtt_subscribe(struct mqtt *mqtt, const char *text)
 {
-    struct filter *filter = must(malloc(sizeof(*filter)));
+    struct filter *filter = find_filter(mqtt, text);
 
-    filter->text = must(strdup(text));
-    filter->next = mqtt->filters;
-    mqtt->filters = filter;
+    if (filter == NULL) {
+        filter = must(calloc(1, sizeof(*filter)));
+        filter->text = must(strdup(text));
+        filter->next = mqtt->filters;
+        mqtt->filters = filter;
+    }
+    filter->is_gone = false;
     if (mqtt->is_connected) {
         subscribe_now(mqtt, filter);
         update_poll(mqtt);
@@ -330,19 +363,23 @@ void mqtt_subscribe(struct mqtt *mqtt, const char *text)
 
 void mqtt_unsubscribe(struct mqtt *mqtt, const char *text)
 {
-    for (struct filter **f = &mqtt->filters; *f != NULL; f = &(*f)->next) {
-        struct filter *filter = *f;
-        if (strcmp(filter->text, text) == 0) {
-            *f = filter->next;
-            if (mqtt->is_connected) {
-                mosquitto_unsubscribe_v5(mqtt->mosq, NULL, text, NULL);
-                update_poll(mqtt);
-            }
-            free(filter->text);
-            free(filter);
-            return;
-        }
+    struct filter *filter = find_filter(mqtt, text);
+    struct filter **at = &mqtt->filters;
+
+    if (filter == NULL) {
+        return;
     }
+    if (!mqtt->is_connected) {
+        filter->is_gone = true;
+        return;
+    }
+    mosquitto_unsubscribe_v5(mqtt->mosq, NULL, text, NULL);
+    update_poll(mqtt);
+    while (*at != filter) {
+        at = &(*at)->next;
+    }
+    *at = filter->next;
+    free_filter(filter);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -355,8 +392,7 @@ static void on_handle_closed(uv_handle_t *handle)
     while (mqtt->filters != NULL) {
         struct filter *filter = mqtt->filters;
         mqtt->filters = filter->next;
-        free(filter->text);
-        free(filter);
+        free_filter(filter);
     }
     mosquitto_destroy(mqtt->mosq);
     mosquitto_lib_cleanup();

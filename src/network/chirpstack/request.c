@@ -82,10 +82,14 @@ enum network_outcome outcome_of(enum grpc_result result, int status, const char 
         /* A tenant's key gets this, without words, for what does not exist; with words the token is
          * wrong, and a better one may come with the next start. */
         return text == NULL || text[0] == '\0' ? NETWORK_MISSING : NETWORK_FAILED;
+    case GRPC_RESOURCE_EXHAUSTED:
+    case GRPC_ABORTED:
     case GRPC_INTERNAL:
     case GRPC_UNAVAILABLE: /* said by the server itself or a proxy: it was not processed, or rolled
                               back */
         return NETWORK_FAILED;
+    case GRPC_CANCELLED: /* these say nothing about how far it came */
+    case GRPC_UNKNOWN:
     case GRPC_DEADLINE_EXCEEDED:
         return NETWORK_UNKNOWN;
     default:
