@@ -1,0 +1,358 @@
+/* deployment_test.c - what the simulated world does not show: bounds, every event in every state, bytes from the air. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "deployment/command.h"
+#include "deployment/deployment.h"
+#include "deployment/status.h"
+
+#define DEVICE_COUNT 3
+#define NOW_MS       INT64_C(1800000000000)
+
+static struct deployment_params good_params(void)
+{
+    return (struct deployment_params){
+        .device_count = DEVICE_COUNT,
+        .fragment_count = 100,
+        .fragment_size = 50,
+        .padding_size = 3,
+        .coded_count = 20,
+        .mc_addr = 1,
+        .region = REGION_EU868,
+        .data_rate = 5,
+        .frequency_hz = 869525000,
+        .time_out = 15,
+        .port_multicast_setup = 200,
+        .port_fragmentation = 201,
+        .port_clock_sync = 202,
+        .frame_airtime_ms = 400,
+        .margin_ms = 5000,
+        .scheduler_interval_ms = 1000,
+        .duty_cycle = 0.1,
+        .gateways_max = 2,
+        .attempts_max = 3,
+        .quorum_percent = 90,
+        .setup_limit_ms = 86400000,
+        .combine_setup = true,
+        .leap_s = 18,
+    };
+}
+
+static void assert_wrong(struct deployment_params p, const char *field, enum err err)
+{
+    const char *named = "";
+
+    assert_int_equal(deployment_params_check(&p, &named), err);
+    assert_string_equal(named, field);
+}
+
+#define WRONG(member, value)                               \
+    do {                                                   \
+        struct deployment_params p_ = good_params();       \
+        p_.member = value;                                 \
+        assert_wrong(p_, #member, ERR_RANGE);              \
+    } while (0)
+
+static void parameters_out_of_range_are_named(void **state)
+{
+    (void)state;
+    struct deployment_params p = good_params();
+    const char *field = "";
+
+    assert_int_equal(deployment_params_check(&p, &field), ERR_OK);
+    WRONG(device_count, 0);
+    WRONG(device_count, DEPLOYMENT_DEVICES_MAX + 1);
+    WRONG(fragment_count, 0);
+    WRONG(fragment_count, 16384);
+    WRONG(fragment_size, 0);
+    WRONG(padding_size, 50);
+    WRONG(frag_index, 4);
+    WRONG(block_ack_delay, 8);
+    WRONG(mc_group_id, 4);
+    WRONG(mc_addr, 0);
+    WRONG(data_rate, 16);
+    WRONG(time_out, 16);
+    WRONG(port_fragmentation, 0);
+    WRONG(port_clock_sync, 224);
+    WRONG(margin_ms, 0);
+    WRONG(duty_cycle, 0.0);
+    WRONG(duty_cycle, 1.5);
+    WRONG(gateways_max, 0);
+    WRONG(gateway_count, 17);
+    WRONG(attempts_max, 0);
+    WRONG(quorum_percent, 101);
+    WRONG(frequency_hz, 915000000);
+    p.coded_count = 16383;
+    assert_wrong(p, "coded_count", ERR_LIMIT);
+    p = good_params();
+    p.time_out = 5;
+    assert_wrong(p, "time_out", ERR_LIMIT);
+}
+
+static void the_gap_follows_gateways_duty_cycle_and_the_operator(void **state)
+{
+    (void)state;
+    struct deployment_params p = good_params();
+
+    assert_int_equal(deployment_gap_ms(&p, 1), 5000);
+    assert_int_equal(deployment_gap_ms(&p, 3), 15000);
+    assert_false(deployment_is_one_at_a_time(&p, 1));
+    p.frame_airtime_ms = 700; /* 7 s at 10 % */
+    assert_int_equal(deployment_gap_ms(&p, 1), 7001);
+    assert_true(deployment_is_one_at_a_time(&p, 1));
+    assert_int_equal(deployment_gap_ms(&p, 2), 10000);
+    p.min_gap_ms = 60000;
+    assert_int_equal(deployment_gap_ms(&p, 2), 60000);
+    assert_true(deployment_is_one_at_a_time(&p, 2));
+}
+
+static void block_ack_delay_grows_with_the_group(void **state)
+{
+    (void)state;
+    assert_int_equal(deployment_block_ack_delay(1, 400), 0);
+    assert_int_equal(deployment_block_ack_delay(20, 400), 0);  /* 16 s */
+    assert_int_equal(deployment_block_ack_delay(21, 400), 1);  /* 16.8 s */
+    assert_int_equal(deployment_block_ack_delay(1000, 400), 6);
+    assert_int_equal(deployment_block_ack_delay(100000, 400), 7);
+}
+
+static void status_answers_are_read_by_the_rules_for_real_stacks(void **state)
+{
+    (void)state;
+    struct {
+        uint16_t received;
+        uint8_t missing;
+        bool no_memory, is_frozen;
+        enum status_verdict verdict;
+    } cases[] = {
+        {99, 0, false, false, STATUS_INCOMPLETE}, /* LoRaMac-node right after the set-up says 0/0, too */
+        {0, 0, false, true, STATUS_INCOMPLETE},
+        {100, 1, false, false, STATUS_AMBIGUOUS}, /* LBM without a loss, or one missing */
+        {100, 1, false, true, STATUS_COMPLETE},
+        {105, 3, false, true, STATUS_COMPLETE},   /* LoRaMac-node with repaired losses */
+        {105, 3, false, false, STATUS_AMBIGUOUS},
+        {103, 0, false, false, STATUS_AMBIGUOUS}, /* Zephyr may be too early */
+        {108, 0, false, false, STATUS_COMPLETE},
+        {108, 0, true, true, STATUS_NO_MEMORY},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct frag_session_status_ans ans = {
+            .received_count = cases[i].received,
+            .missing_count = cases[i].missing,
+            .not_enough_matrix_memory = cases[i].no_memory,
+        };
+        assert_int_equal(status_read(&ans, 100, cases[i].is_frozen), cases[i].verdict);
+    }
+}
+
+/* A deployment as it might have been stored in the given state and stage. */
+static struct deployment *restored(void *memory, enum transmission_state state, enum device_stage stage,
+                                   enum device_call call)
+{
+    struct deployment_params p = good_params();
+    struct transmission t = {
+        .state = state,
+        .started_ms = NOW_MS - 1000,
+        .session_time_ms = NOW_MS + 600000,
+        .deadline_ms = NOW_MS,
+        .next_number = 1,
+        .last_number = 120,
+        .has_group = state > TRANSMISSION_CREATE_GROUP && state < TRANSMISSION_DONE,
+    };
+    struct device devices[DEVICE_COUNT] = {0};
+    struct deployment *d = NULL;
+
+    if (state >= TRANSMISSION_TRANSMIT) {
+        t.session_time_ms = NOW_MS - 60000;
+        t.has_gateways = true;
+    }
+    for (unsigned i = 0; i < DEVICE_COUNT; i++) {
+        devices[i].dev_eui = i + 1;
+        devices[i].uplink_interval_s = 60;
+        devices[i].stage = (uint8_t)stage;
+        devices[i].reason = stage == DEVICE_FAILED ? REASON_ABORTED : REASON_NONE;
+        devices[i].call = (uint8_t)call;
+        devices[i].command = COMMAND_GROUP;
+        devices[i].flags = DEVICE_HAS_GROUP | DEVICE_HAS_VERSION;
+        devices[i].deadline_ms = device_stage_is_terminal(stage) ? DEPLOYMENT_NEVER : NOW_MS;
+    }
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    return d;
+}
+
+static bool is_possible(enum transmission_state state, enum device_stage stage)
+{
+    bool is_over = state == TRANSMISSION_RELEASE || state == TRANSMISSION_DONE;
+    bool is_session = state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS;
+
+    return device_stage_is_terminal(stage) ? is_over : !is_over && (!is_session || stage == DEVICE_RECEIVING);
+}
+
+static void every_event_is_taken_in_every_state(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    unsigned taken = 0;
+
+    assert_non_null(memory);
+    for (unsigned s = 0; s < TRANSMISSION_STATE_COUNT; s++) {
+        for (unsigned stage = 0; stage < DEVICE_STAGE_COUNT; stage++) {
+            for (unsigned kind = 0; kind < DEPLOYMENT_EVENT_COUNT; kind++) {
+                for (unsigned call = CALL_NONE; call <= CALL_SENT; call++) {
+                    struct deployment_actions actions;
+                    struct deployment_event event = {.kind = (enum deployment_event_kind)kind, .now_ms = NOW_MS};
+                    if (!is_possible((enum transmission_state)s, (enum device_stage)stage)) {
+                        continue;
+                    }
+                    struct deployment *d = restored(memory, (enum transmission_state)s, (enum device_stage)stage,
+                                                    (enum device_call)call);
+                    deployment_step(d, &event, &actions);
+                    taken++;
+                }
+            }
+        }
+    }
+    assert_true(taken > 1000);
+    free(memory);
+}
+
+static void restoring_refuses_what_was_never_written(void **state)
+{
+    (void)state;
+    struct deployment_params p = good_params();
+    struct transmission t = {.next_number = 1, .last_number = 120};
+    struct device devices[DEVICE_COUNT] = {0};
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    struct deployment *d = NULL;
+
+    assert_non_null(memory);
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    t.state = TRANSMISSION_STATE_COUNT;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.state = TRANSMISSION_SETUP;
+    t.next_number = 0;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.next_number = 122;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.next_number = 1;
+    t.gateway_count = 17;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.gateway_count = 0;
+    devices[1].stage = DEVICE_STAGE_COUNT;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    devices[1].stage = 0;
+    devices[2].call = 9;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    free(memory);
+}
+
+static void bytes_from_the_air_never_break_it(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    struct random random;
+
+    assert_non_null(memory);
+    random_init(&random, 1);
+    for (unsigned run = 0; run < 20000; run++) {
+        static const uint8_t ports[] = {200, 201, 202, 1};
+        enum transmission_state s = (enum transmission_state)random_below(&random, TRANSMISSION_RELEASE);
+        struct deployment *d = restored(memory, s, s >= TRANSMISSION_TRANSMIT ? DEVICE_RECEIVING
+                                                                             : (enum device_stage)random_below(&random, DEVICE_DELIVERED),
+                                        (enum device_call)random_below(&random, 5));
+        uint8_t data[20];
+        struct deployment_actions actions;
+        struct deployment_event event = {.kind = DEPLOYMENT_EVENT_UPLINK, .now_ms = NOW_MS};
+        for (size_t i = 0; i < sizeof(data); i++) {
+            data[i] = (uint8_t)(random_below(&random, 3) == 0 ? random_below(&random, 6) : random_next(&random));
+        }
+        event.u.uplink.data = data;
+        event.u.uplink.data_size = random_below(&random, sizeof(data) + 1);
+        event.u.uplink.f_port = ports[random_below(&random, 4)];
+        event.u.uplink.received_ms = NOW_MS;
+        deployment_step(d, &event, &actions);
+    }
+    free(memory);
+}
+
+static void commands_have_the_bytes_of_the_specifications(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    struct deployment *d = restored(memory, TRANSMISSION_SETUP, DEVICE_GROUP, CALL_NONE);
+    const uint8_t key[KEY_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    struct command_bytes bytes;
+
+    command_encode(d, COMMAND_FRAGMENTATION, NULL, &bytes);
+    assert_int_equal(bytes.f_port, 201);
+    /* index 0, group mask 1, NbFrag 100, FragSize 50, control 0, padding 3, descriptor 0 */
+    assert_int_equal(bytes.size, 11);
+    assert_memory_equal(bytes.data, "\x02\x01\x64\x00\x32\x00\x03\x00\x00\x00\x00", 11);
+    command_encode(d, COMMAND_GROUP_SESSION, key, &bytes);
+    assert_int_equal(bytes.f_port, 200);
+    assert_int_equal(bytes.size, 41);
+    assert_memory_equal(bytes.data, "\x02\x00\x01\x00\x00\x00\x01\x02\x03", 9);
+    assert_int_equal(bytes.data[30], 0x04);
+    assert_int_equal(bytes.data[36], 15);                         /* TimeOut */
+    assert_memory_equal(bytes.data + 37, "\xD2\xAD\x84\x05", 4); /* 8695250 in units of 100 Hz, DR5 */
+    command_encode(d, COMMAND_STATUS, NULL, &bytes);
+    assert_memory_equal(bytes.data, "\x01\x01", 2); /* participants: all */
+    assert_true(command_needs_key(COMMAND_GROUP));
+    assert_false(command_needs_key(COMMAND_SESSION));
+    free(memory);
+}
+
+static void more_devices_than_actions_are_served_over_several_steps(void **state)
+{
+    (void)state;
+    struct deployment_params p = good_params();
+    p.device_count = 1000;
+    struct device *devices = calloc(p.device_count, sizeof(*devices));
+    void *memory = malloc(deployment_size(p.device_count));
+    struct deployment_actions actions;
+    unsigned commands = 0, steps = 0;
+
+    assert_non_null(devices);
+    assert_non_null(memory);
+    for (uint32_t i = 0; i < p.device_count; i++) {
+        devices[i] = (struct device){.dev_eui = i + 1, .uplink_interval_s = 60};
+    }
+    struct deployment *d = deployment_init(memory, &p, devices);
+    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_BEGIN, .now_ms = NOW_MS}, &actions);
+    assert_int_equal(actions.count, 1);
+    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_CREATED, .now_ms = NOW_MS}, &actions);
+    while (deployment_deadline(d) <= NOW_MS) {
+        deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS}, &actions);
+        commands += (unsigned)actions.count;
+        steps++;
+    }
+    assert_int_equal(commands, p.device_count);
+    assert_true(steps > 10);
+    deployment_assert_invariant(d);
+    free(devices);
+    free(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters_out_of_range_are_named),
+        cmocka_unit_test(the_gap_follows_gateways_duty_cycle_and_the_operator),
+        cmocka_unit_test(block_ack_delay_grows_with_the_group),
+        cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
+        cmocka_unit_test(every_event_is_taken_in_every_state),
+        cmocka_unit_test(restoring_refuses_what_was_never_written),
+        cmocka_unit_test(bytes_from_the_air_never_break_it),
+        cmocka_unit_test(commands_have_the_bytes_of_the_specifications),
+        cmocka_unit_test(more_devices_than_actions_are_served_over_several_steps),
+    };
+    return cmocka_run_group_tests_name("deployment", tests, NULL, NULL);
+}
