@@ -70,6 +70,7 @@ CREATE TABLE deployment_device (
     lorawan_version   smallint NOT NULL DEFAULT 0, -- enum lorawan_version: which root key
     deadline_ms       bigint NOT NULL DEFAULT 9223372036854775807,
     last_uplink_ms    bigint NOT NULL DEFAULT 0,
+    sent_ms           bigint NOT NULL DEFAULT 0,
     item_id           uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     uplink_interval_s bigint NOT NULL DEFAULT 3600,
     status_frame      bigint NOT NULL DEFAULT 0,

@@ -8,11 +8,12 @@
 #include "lorawan/multicast_setup.h"
 
 /*
- * LoRaMac-node and LBM compute TimeToStart when they parse the request, so that the wait of the
- * answer's uplink makes it look late: more tolerance on that side.
+ * Many stacks compute TimeToStart when they parse the request, so that whatever the answer waits makes the start look late.
+ * It waited no longer than the request has been out; a device that takes minutes is better asked for its clock.
  */
 #define TIME_TO_START_EARLY_MS 5000
 #define TIME_TO_START_LATE_MS  10000
+#define ANSWER_WAITED_MAX_MS   120000
 
 #define RESYNCS_MAX 3
 
@@ -69,8 +70,12 @@ static void on_session_ans(struct deployment *d, struct device *dev,
     }
     int64_t error_ms =
         received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
+    int64_t waited_ms = dev->sent_ms > 0 ? d->now_ms - dev->sent_ms : 0;
+    if (waited_ms > ANSWER_WAITED_MAX_MS) {
+        waited_ms = ANSWER_WAITED_MAX_MS;
+    }
     if (ans->time_to_start_s == MC_TIME_TO_START_UNKNOWN || error_ms < -TIME_TO_START_EARLY_MS ||
-        error_ms > TIME_TO_START_LATE_MS) {
+        error_ms > TIME_TO_START_LATE_MS + waited_ms) {
         clock_is_wrong(d, dev, error_ms / 1000);
         return;
     }

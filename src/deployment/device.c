@@ -205,6 +205,7 @@ static void on_sent(struct deployment *d, struct device *dev)
     }
     if (carries_session(dev->command)) {
         device_set_flag(d, dev, DEVICE_SESSION_SENT, true);
+        dev->sent_ms = d->now_ms;
     }
     note(d, index_of(d, dev), NOTE_SENT, dev->command, 0);
     set_call(d, dev, CALL_SENT, d->now_ms + wait_ms);

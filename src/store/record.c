@@ -25,6 +25,7 @@
 /* All of struct device but heap_index; the key (device_index, dev_eui) stands apart. */
 const struct field device_fields[] = {
     DEVICE(deadline_ms, FIELD_I64),  DEVICE(last_uplink_ms, FIELD_I64),
+    DEVICE(sent_ms, FIELD_I64),
     DEVICE(item_id, FIELD_UUID),     DEVICE(uplink_interval_s, FIELD_U32),
     DEVICE(status_frame, FIELD_U32), DEVICE(received_count, FIELD_U16),
     DEVICE(gateways, FIELD_U16),     DEVICE(missing_count, FIELD_U8),

@@ -1,6 +1,6 @@
 """Whether the documents say what the program does.
 
-  check_docs.py ROOT names          the tables of docs/deployment.md have the names of include/deployment/*.h, in their order
+  check_docs.py ROOT names          docs/deployment.md has the names of include/deployment/*.h, in their order
   check_docs.py ROOT links          relative links of all Markdown files lead to files, and to headings that exist
   check_docs.py ROOT config FUOTAD  the generated pages are what FUOTAD prints, and the samples are right
 """
