@@ -1,5 +1,6 @@
 /*
- * config.h - the configuration file: one table drives parsing, defaults, bounds, --check-config and the samples.
+ * config.h - the configuration file: one table drives parsing, defaults, bounds, --check-config and
+ * the samples.
  */
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
@@ -83,8 +84,8 @@ struct config {
 };
 
 /*
- * Reads `file`. Every complaint is one line on `complaints`: file, line, key, value, what is allowed. On error `*ret` is
- * untouched.
+ * Reads `file`. Every complaint is one line on `complaints`: file, line, key, value, what is
+ * allowed. On error `*ret` is untouched.
  *
  * ERR_IO      the file cannot be read
  * ERR_FORMAT  at least one complaint
@@ -94,7 +95,8 @@ MUST_CHECK enum err config_load(const char *file, FILE *complaints, struct confi
 MUST_CHECK enum err config_load_secrets(struct config *config, FILE *complaints);
 void config_release(struct config *config);
 
-/* Writes the commented sample (config/fuotad.conf), or the reference page (docs/configuration.md). */
+/* Writes the commented sample (config/fuotad.conf), or the reference page (docs/configuration.md).
+ */
 void config_print_sample(FILE *out);
 void config_print_reference(FILE *out);
 

@@ -1,5 +1,6 @@
 /*
- * secrets.h - random octets, hashes, and sealing what lies in the database (AES-256-GCM). Wraps libcrypto.
+ * secrets.h - random octets, hashes, and sealing what lies in the database (AES-256-GCM). Wraps
+ * libcrypto.
  */
 #ifndef DAEMON_SECRETS_H
 #define DAEMON_SECRETS_H
@@ -22,8 +23,11 @@ void secrets_sha256(const void *octets, size_t size, uint8_t ret_hash[32]);
 /* A name for the key, which says nothing about it. */
 void seal_key_id(const uint8_t key[SEAL_KEY_SIZE], char ret_id[SEAL_KEY_ID_SIZE]);
 /* Writes size + SEAL_OVERHEAD octets. ERR_CRYPTO: libcrypto failed. */
-MUST_CHECK enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size, uint8_t *ret_sealed);
-/* `sealed_size` - SEAL_OVERHEAD octets come out. ERR_FORMAT: not sealed with this key, or altered. */
-MUST_CHECK enum err unseal(const uint8_t key[SEAL_KEY_SIZE], const uint8_t *sealed, size_t sealed_size, void *ret_octets);
+MUST_CHECK enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size,
+                         uint8_t *ret_sealed);
+/* `sealed_size` - SEAL_OVERHEAD octets come out. ERR_FORMAT: not sealed with this key, or altered.
+ */
+MUST_CHECK enum err unseal(const uint8_t key[SEAL_KEY_SIZE], const uint8_t *sealed,
+                           size_t sealed_size, void *ret_octets);
 
 #endif

@@ -37,7 +37,7 @@
     X(REASON_SESSION_NOT_SENT, "session_not_sent",                                                 \
       "McClassCSessionReq never left the network server: the device sent no uplink")               \
     X(REASON_SESSION_NO_ANSWER, "session_no_answer",                                               \
-      "McClassCSessionReq was sent, no answer came, and the image did not arrive either")          \
+      "McClassCSessionReq was sent, no answer came, and whether the image arrived is unknown")     \
     X(REASON_SESSION_REFUSED, "session_refused", "the device refused McClassCSessionReq")          \
     X(REASON_STATUS_NOT_SENT, "status_not_sent",                                                   \
       "FragSessionStatusReq never left the network server: the device sent no uplink")             \

@@ -50,6 +50,8 @@ void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
 /* The deployment is over. */
 void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id,
                        const char *state);
+/* It is not in memory (scheduled, or cannot be loaded): it ends all the same, unless it is over already. */
+void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id);
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,
                              const char *detail, const char *problems_json);
 void store_turn_version_known(struct store_turn *turn, uint64_t dev_eui, int version);

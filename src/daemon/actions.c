@@ -9,8 +9,11 @@
 
 #define GROUP_NAME_SIZE 64
 
-/* A call under way; the deployment may be gone, or another life of it, when it reports. */
+/* A call under way, or one whose report waits; the deployment may be gone, or another life of it,
+ * when it reports. */
 struct call {
+    struct call *next;  /* of those that wait */
+    uint64_t report_at; /* uv_now() */
     struct daemon *daemon;
     struct uuid id;
     uint64_t generation;
@@ -18,11 +21,13 @@ struct call {
     struct command_bytes bytes; /* CHECK_QUEUE compares with them */
 };
 
-static struct call *call_new(struct daemon *daemon, const struct running *r, const struct deployment_action *action)
+static struct call *call_new(struct daemon *daemon, const struct running *r,
+                             const struct deployment_action *action)
 {
     struct call *call = must(calloc(1, sizeof(*call)));
 
-    *call = (struct call){.daemon = daemon, .id = r->id, .generation = r->generation, .action = *action};
+    *call = (struct call){
+        .daemon = daemon, .id = r->id, .generation = r->generation, .action = *action};
     return call;
 }
 
@@ -61,7 +66,8 @@ static void group_name(const struct uuid *id, char name[GROUP_NAME_SIZE])
     snprintf(name, GROUP_NAME_SIZE, "fuotad %s", text);
 }
 
-static void on_group(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_group(void *arg, enum network_outcome outcome, const char *text,
+                     const struct network_answer *answer)
 {
     struct call *call = arg;
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_GROUP_FAILED};
@@ -124,12 +130,53 @@ static void add_gateways(struct daemon *daemon, struct running *r, struct call *
             gateways[count++] = t->gateways[g].id;
         }
     }
-    daemon->network.add_gateways(daemon->network.self, &t->group_id, gateways, count, on_group, call);
+    daemon->network.add_gateways(daemon->network.self, &t->group_id, gateways, count, on_group,
+                                 call);
 }
 
 /* frames */
 
-static void on_frame(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+/*
+ * Perhaps it was queued, perhaps the server is still at it: the outcome is looked up only after the
+ * time that any call may take, so that nothing lands behind the look.
+ */
+static void report_later(struct call *call)
+{
+    struct daemon *daemon = call->daemon;
+    struct call **last = &daemon->waiting_calls;
+
+    call->report_at = uv_now(&daemon->loop) + (uint64_t)daemon->config.grpc_deadline_ms;
+    call->next = NULL;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = call;
+}
+
+void actions_report_waiting(struct daemon *daemon)
+{
+    while (daemon->waiting_calls != NULL &&
+           daemon->waiting_calls->report_at <= uv_now(&daemon->loop)) {
+        struct call *call = daemon->waiting_calls;
+        bool is_frame = call->action.kind == DEPLOYMENT_ACTION_FRAME;
+        daemon->waiting_calls = call->next;
+        report(call,
+               &(struct deployment_event){.kind = is_frame ? DEPLOYMENT_EVENT_FRAME_UNKNOWN
+                                                           : DEPLOYMENT_EVENT_COMMAND_UNKNOWN});
+    }
+}
+
+void actions_release(struct daemon *daemon)
+{
+    while (daemon->waiting_calls != NULL) {
+        struct call *call = daemon->waiting_calls;
+        daemon->waiting_calls = call->next;
+        free(call);
+    }
+}
+
+static void on_frame(void *arg, enum network_outcome outcome, const char *text,
+                     const struct network_answer *answer)
 {
     struct call *call = arg;
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_FRAME_FAILED};
@@ -140,10 +187,10 @@ static void on_frame(void *arg, enum network_outcome outcome, const char *text, 
     } else {
         log_failure(call, "a multicast frame was not queued", text);
         if (outcome == NETWORK_UNKNOWN) {
-            event.kind = DEPLOYMENT_EVENT_FRAME_UNKNOWN;
-        } else {
-            event.u.failure.is_final = is_final(outcome);
+            report_later(call);
+            return;
         }
+        event.u.failure.is_final = is_final(outcome);
     }
     report(call, &event);
 }
@@ -162,20 +209,21 @@ static void send_frame(struct daemon *daemon, struct running *r, struct call *ca
     } else {
         enum err err = fec_fragment(&r->block, call->action.number, fragment);
         if (err == ERR_OK) {
-            err = data_fragment_encode(p->frag_index, call->action.number, fragment, p->fragment_size, payload,
-                                       sizeof(payload), &size);
+            err = data_fragment_encode(p->frag_index, call->action.number, fragment,
+                                       p->fragment_size, payload, sizeof(payload), &size);
         }
         if (err != ERR_OK) {
             abort(); /* the parameters were checked */
         }
     }
-    daemon->network.enqueue_group(daemon->network.self, &t->group_id, p->port_fragmentation, payload, size,
-                                  call->action.expires_ms, on_frame, call);
+    daemon->network.enqueue_group(daemon->network.self, &t->group_id, p->port_fragmentation,
+                                  payload, size, call->action.expires_ms, on_frame, call);
 }
 
 /* commands */
 
-static void on_command(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_command(void *arg, enum network_outcome outcome, const char *text,
+                       const struct network_answer *answer)
 {
     struct call *call = arg;
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_FAILED};
@@ -186,11 +234,11 @@ static void on_command(void *arg, enum network_outcome outcome, const char *text
     } else {
         log_failure(call, "a command was not queued", text);
         if (outcome == NETWORK_UNKNOWN) {
-            event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
-        } else {
-            event.u.failure.is_final = is_final(outcome);
-            event.u.failure.reason = REASON_CALL_REFUSED;
+            report_later(call);
+            return;
         }
+        event.u.failure.is_final = is_final(outcome);
+        event.u.failure.reason = REASON_CALL_REFUSED;
     }
     report(call, &event);
 }
@@ -200,12 +248,12 @@ static void enqueue(struct call *call, const struct running *r)
     struct daemon *daemon = call->daemon;
     uint64_t dev_eui = deployment_get_device(r->d, call->action.device_index)->dev_eui;
 
-    daemon->network.enqueue(daemon->network.self, dev_eui, call->bytes.f_port, call->bytes.data, call->bytes.size,
-                            call->action.expires_ms, on_command, call);
+    daemon->network.enqueue(daemon->network.self, dev_eui, call->bytes.f_port, call->bytes.data,
+                            call->bytes.size, call->action.expires_ms, on_command, call);
 }
 
-static enum err encrypt_mc_key(const struct running *r, const struct key *root, enum lorawan_version version,
-                               uint8_t ret_encrypted[KEY_SIZE])
+static enum err encrypt_mc_key(const struct running *r, const struct key *root,
+                               enum lorawan_version version, uint8_t ret_encrypted[KEY_SIZE])
 {
     struct key mc_root, mc_ke;
     enum err err = key_mc_root(root, version, &mc_root);
@@ -221,7 +269,8 @@ static enum err encrypt_mc_key(const struct running *r, const struct key *root, 
     return err;
 }
 
-static void on_root_key(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_root_key(void *arg, enum network_outcome outcome, const char *text,
+                        const struct network_answer *answer)
 {
     struct call *call = arg;
     struct running *r = engine_find(call->daemon, &call->id);
@@ -239,7 +288,8 @@ static void on_root_key(void *arg, enum network_outcome outcome, const char *tex
         report(call, &event);
         return;
     }
-    enum lorawan_version version = r->lorawan_versions[call->action.device_index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
+    enum lorawan_version version =
+        r->lorawan_versions[call->action.device_index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
     if (encrypt_mc_key(r, answer->key, version, encrypted) != ERR_OK) {
         log_failure(call, "a key could not be derived", err_text(ERR_CRYPTO));
         report(call, &event);
@@ -254,8 +304,10 @@ static void send_command(struct daemon *daemon, struct running *r, struct call *
     uint32_t index = call->action.device_index;
 
     if (command_needs_key(call->action.command)) {
-        enum lorawan_version version = r->lorawan_versions[index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
-        daemon->network.read_root_key(daemon->network.self, deployment_get_device(r->d, index)->dev_eui, version,
+        enum lorawan_version version =
+            r->lorawan_versions[index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
+        daemon->network.read_root_key(daemon->network.self,
+                                      deployment_get_device(r->d, index)->dev_eui, version,
                                       on_root_key, call);
         return;
     }
@@ -281,7 +333,8 @@ static bool is_same_command(const struct call *call, const struct network_queue_
     return memcmp(data, call->bytes.data, item->size) == 0;
 }
 
-static void on_queue(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_queue(void *arg, enum network_outcome outcome, const char *text,
+                     const struct network_answer *answer)
 {
     struct call *call = arg;
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_QUEUE_CHECKED};
@@ -299,7 +352,8 @@ static void on_queue(void *arg, enum network_outcome outcome, const char *text, 
     report(call, &event);
 }
 
-void action_perform(struct daemon *daemon, struct running *r, const struct deployment_action *action)
+void action_perform(struct daemon *daemon, struct running *r,
+                    const struct deployment_action *action)
 {
     static const uint8_t no_key[KEY_SIZE];
     const struct transmission *t = deployment_get_transmission(r->d);
@@ -315,7 +369,8 @@ void action_perform(struct daemon *daemon, struct running *r, const struct deplo
         break;
     case DEPLOYMENT_ACTION_DELETE_GROUP:
         group_name(&r->id, name);
-        daemon->network.delete_group(daemon->network.self, &t->group_id, &r->application_id, name, on_group, call);
+        daemon->network.delete_group(daemon->network.self, &t->group_id, &r->application_id, name,
+                                     on_group, call);
         break;
     case DEPLOYMENT_ACTION_READ_COUNTER:
         daemon->network.read_counter(daemon->network.self, &t->group_id, on_group, call);
@@ -328,7 +383,8 @@ void action_perform(struct daemon *daemon, struct running *r, const struct deplo
         break;
     case DEPLOYMENT_ACTION_CHECK_QUEUE:
         command_encode(r->d, action->command, no_key, &call->bytes);
-        daemon->network.read_queue(daemon->network.self, deployment_get_device(r->d, action->device_index)->dev_eui,
+        daemon->network.read_queue(daemon->network.self,
+                                   deployment_get_device(r->d, action->device_index)->dev_eui,
                                    on_queue, call);
         break;
     case DEPLOYMENT_ACTION_FINISHED:

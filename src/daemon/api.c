@@ -1,4 +1,5 @@
-/* api.c - the HTTP API: routes, images, reads, live events. Deployments are made in api_deployments.c. */
+/* api.c - the HTTP API: routes, images, reads, live events. Deployments are made in
+ * api_deployments.c. */
 #include "api.h"
 
 #include <stdlib.h>
@@ -21,8 +22,8 @@ struct http_call *call_new(struct daemon *daemon, struct http_request *request)
     return call;
 }
 
-void answer_store_error(struct http_request *request, enum err err, const char *text, const char *what,
-                        const char *state_text)
+void answer_store_error(struct http_request *request, enum err err, const char *text,
+                        const char *what, const char *state_text)
 {
     char detail[TEXT_SIZE];
 
@@ -89,7 +90,8 @@ static struct http_call *asking(void *arg, struct http_request *request, const c
 
 /* images */
 
-static bool image_text(struct http_request *request, const char *name, bool is_needed, const char **ret)
+static bool image_text(struct http_request *request, const char *name, bool is_needed,
+                       const char **ret)
 {
     char detail[TEXT_SIZE];
     const char *text = http_query(request, name);
@@ -129,7 +131,8 @@ static void add_image(void *arg, struct http_request *request)
     char hex[65];
 
     image.data = http_body(request, &image.size);
-    if (!image_text(request, "name", true, &image.name) || !image_text(request, "version", true, &image.version) ||
+    if (!image_text(request, "name", true, &image.name) ||
+        !image_text(request, "version", true, &image.version) ||
         !image_text(request, "hardware", false, &image.hardware) ||
         !image_text(request, "base_version", false, &image.base_version)) {
         return;
@@ -166,7 +169,8 @@ static void get_image(void *arg, struct http_request *request)
     struct daemon *daemon = arg;
 
     if (param_is_uuid(request, "image")) {
-        store_image_get(daemon->store, http_param(request, "id"), answer_json, asking(daemon, request, "image"));
+        store_image_get(daemon->store, http_param(request, "id"), answer_json,
+                        asking(daemon, request, "image"));
     }
 }
 
@@ -232,7 +236,8 @@ static void add_reason_texts(cJSON *list)
             cJSON_ReplaceItemInObject(item, "command", must(cJSON_CreateString(text)));
         }
         if (cJSON_IsNumber(call) && call->valueint >= 0 && call->valueint <= 4) {
-            cJSON_ReplaceItemInObject(item, "call", must(cJSON_CreateString(calls[call->valueint])));
+            cJSON_ReplaceItemInObject(item, "call",
+                                      must(cJSON_CreateString(calls[call->valueint])));
         }
     }
 }
@@ -255,7 +260,8 @@ static void answer_devices(void *arg, enum err err, const char *text, const char
     free(call);
 }
 
-static bool query_number(struct http_request *request, const char *name, unsigned fallback, unsigned max, unsigned *ret)
+static bool query_number(struct http_request *request, const char *name, unsigned fallback,
+                         unsigned max, unsigned *ret)
 {
     const char *text = http_query(request, name);
     char *end, detail[TEXT_SIZE];
@@ -279,10 +285,12 @@ static void list_devices(void *arg, struct http_request *request)
     struct daemon *daemon = arg;
     unsigned limit, offset;
 
-    if (param_is_uuid(request, "deployment") && query_number(request, "limit", DEVICES_LIMIT, 100000, &limit) &&
+    if (param_is_uuid(request, "deployment") &&
+        query_number(request, "limit", DEVICES_LIMIT, 100000, &limit) &&
         query_number(request, "offset", 0, 1000000, &offset)) {
-        store_deployment_devices(daemon->store, http_param(request, "id"), http_query(request, "stage"), limit, offset,
-                                 answer_devices, asking(daemon, request, "deployment"));
+        store_deployment_devices(daemon->store, http_param(request, "id"),
+                                 http_query(request, "stage"), limit, offset, answer_devices,
+                                 asking(daemon, request, "deployment"));
     }
 }
 
@@ -305,7 +313,8 @@ static void get_request(void *arg, struct http_request *request)
     struct daemon *daemon = arg;
 
     if (param_is_uuid(request, "request")) {
-        store_request_get(daemon->store, http_param(request, "id"), answer_json, asking(daemon, request, "request"));
+        store_request_get(daemon->store, http_param(request, "id"), answer_json,
+                          asking(daemon, request, "request"));
     }
 }
 
@@ -314,7 +323,8 @@ static void get_request(void *arg, struct http_request *request)
 void api_waiting_for(const struct daemon *daemon, void *json_array)
 {
     static const char *const names[] = {"database", "broker", "network server"};
-    const char *const states[] = {daemon->database_state, daemon->broker_state, daemon->network_state};
+    const char *const states[] = {daemon->database_state, daemon->broker_state,
+                                  daemon->network_state};
 
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(states[i], "ok") != 0) {
@@ -331,14 +341,16 @@ static cJSON *state_object(const struct daemon *daemon)
     cJSON *waiting = must(cJSON_CreateArray());
 
     api_waiting_for(daemon, waiting);
-    must(cJSON_AddStringToObject(object, "status", cJSON_GetArraySize(waiting) == 0 ? "ok" : "degraded"));
+    must(cJSON_AddStringToObject(object, "status",
+                                 cJSON_GetArraySize(waiting) == 0 ? "ok" : "degraded"));
     must(cJSON_AddStringToObject(object, "version", FUOTAD_VERSION));
     must(cJSON_AddStringToObject(object, "database", daemon->database_state));
     must(cJSON_AddStringToObject(object, "broker", daemon->broker_state));
     must(cJSON_AddStringToObject(object, "network", daemon->network_state));
     must(cJSON_AddNumberToObject(object, "clock_rate", daemon->clock.rate));
     must(cJSON_AddNumberToObject(object, "time_ms", (double)daemon_now_ms(daemon)));
-    must(cJSON_AddNumberToObject(object, "uptime_s", (double)(real_us() - daemon->started_real_ms * 1000) / 1e6));
+    must(cJSON_AddNumberToObject(object, "uptime_s",
+                                 (double)(real_us() - daemon->started_real_ms * 1000) / 1e6));
     cJSON_AddItemToObject(object, "waiting_for", waiting);
     return object;
 }
@@ -360,7 +372,8 @@ static void on_counts(void *arg, enum err err, const char *text, const char *jso
     (void)text;
     cJSON *object = state_object(call->daemon);
     cJSON *counts = err == ERR_OK ? cJSON_Parse(json) : NULL;
-    cJSON_AddItemToObject(object, "deployments", counts != NULL ? counts : must(cJSON_CreateObject()));
+    cJSON_AddItemToObject(object, "deployments",
+                          counts != NULL ? counts : must(cJSON_CreateObject()));
     char *printed = must(cJSON_PrintUnformatted(object));
     http_answer_json(call->request, 200, printed);
     free(printed);
@@ -372,7 +385,8 @@ static void get_status(void *arg, struct http_request *request)
 {
     struct daemon *daemon = arg;
 
-    if (!store_is_connected(daemon->store)) { /* the truth about an outage must not wait for its end */
+    if (!store_is_connected(
+            daemon->store)) { /* the truth about an outage must not wait for its end */
         struct http_call *call = asking(daemon, request, "status");
         on_counts(call, ERR_UNAVAILABLE, "", NULL);
         return;
@@ -465,7 +479,8 @@ static enum http_access check_token(void *arg, const char *token)
     secrets_sha256(octets, sizeof(octets), hash);
     key_wipe(octets, sizeof(octets));
     for (size_t i = 0; i < daemon->token_count; i++) {
-        if (memcmp(daemon->tokens[i].sha256, hash, sizeof(hash)) == 0) { /* of hashes: time tells nothing */
+        if (memcmp(daemon->tokens[i].sha256, hash, sizeof(hash)) ==
+            0) { /* of hashes: time tells nothing */
             access = daemon->tokens[i].access;
         }
     }
@@ -479,11 +494,13 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/status", HTTP_ACCESS_READ, 0, NULL, get_status},
     {"GET", "/api/v1/events", HTTP_ACCESS_READ, 0, NULL, get_events},
     {"GET", "/api/v1/images", HTTP_ACCESS_READ, 0, NULL, list_images},
-    {"POST", "/api/v1/images", HTTP_ACCESS_WRITE, IMAGE_SIZE_MAX, "application/octet-stream", add_image},
+    {"POST", "/api/v1/images", HTTP_ACCESS_WRITE, IMAGE_SIZE_MAX, "application/octet-stream",
+     add_image},
     {"GET", "/api/v1/images/{id}", HTTP_ACCESS_READ, 0, NULL, get_image},
     {"DELETE", "/api/v1/images/{id}", HTTP_ACCESS_WRITE, 0, NULL, delete_image},
     {"GET", "/api/v1/deployments", HTTP_ACCESS_READ, 0, NULL, list_deployments},
-    {"POST", "/api/v1/deployments", HTTP_ACCESS_WRITE, BODY_SIZE_MAX, "application/json", api_add_deployment},
+    {"POST", "/api/v1/deployments", HTTP_ACCESS_WRITE, BODY_SIZE_MAX, "application/json",
+     api_add_deployment},
     {"GET", "/api/v1/deployments/{id}", HTTP_ACCESS_READ, 0, NULL, get_deployment},
     {"DELETE", "/api/v1/deployments/{id}", HTTP_ACCESS_WRITE, 0, NULL, delete_deployment},
     {"GET", "/api/v1/deployments/{id}/devices", HTTP_ACCESS_READ, 0, NULL, list_devices},
@@ -514,7 +531,8 @@ void api_start(struct daemon *daemon)
     const char *text = "";
 
     if (http_server_new(&daemon->loop, &options, &daemon->http, &text) != ERR_OK) {
-        log_error("http: cannot listen on %s port %lld: %s", c->http_bind, (long long)c->http_port, text);
+        log_error("http: cannot listen on %s port %lld: %s", c->http_bind, (long long)c->http_port,
+                  text);
         exit(1);
     }
     log_info("http: listening bind=%s port=%u", c->http_bind, http_server_port(daemon->http));

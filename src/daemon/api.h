@@ -18,8 +18,8 @@ struct http_call {
 };
 
 struct http_call *call_new(struct daemon *daemon, struct http_request *request);
-void answer_store_error(struct http_request *request, enum err err, const char *text, const char *what,
-                        const char *state_text);
+void answer_store_error(struct http_request *request, enum err err, const char *text,
+                        const char *what, const char *state_text);
 /* Whether the path's id is a UUID; answers 404 otherwise. */
 bool param_is_uuid(struct http_request *request, const char *what);
 

@@ -84,7 +84,8 @@ static uint64_t *read_devices(const cJSON *list, cJSON *problems, size_t *ret_co
     {
         const char *text = cJSON_GetStringValue(item);
         if (text == NULL || eui64_parse(text, &euis[count]) != ERR_OK || euis[count] == 0) {
-            problem_add(problems, "devices", 0, "a DevEUI is 16 hexadecimal digits, not \"%.40s\"", text != NULL ? text : "");
+            problem_add(problems, "devices", 0, "a DevEUI is 16 hexadecimal digits, not \"%.40s\"",
+                        text != NULL ? text : "");
             break;
         }
         count++;
@@ -103,25 +104,30 @@ static uint64_t *read_devices(const cJSON *list, cJSON *problems, size_t *ret_co
         problem_add(problems, "devices", 0, "the list of devices is empty");
     }
     if (count > DEPLOYMENT_DEVICES_MAX) {
-        problem_add(problems, "devices", 0, "a deployment has at most %d devices", DEPLOYMENT_DEVICES_MAX);
+        problem_add(problems, "devices", 0, "a deployment has at most %d devices",
+                    DEPLOYMENT_DEVICES_MAX);
     }
     *ret_count = count;
     return euis;
 }
 
-static void on_listed(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_listed(void *arg, enum network_outcome outcome, const char *text,
+                      const struct network_answer *answer)
 {
     struct http_call *call = arg;
     char detail[TEXT_SIZE];
 
     if (outcome != NETWORK_DONE) {
-        snprintf(detail, sizeof(detail), "the network server does not list the application's devices: %s", text);
-        http_answer_problem(call->request, outcome == NETWORK_MISSING ? 422 : 503, detail, "application_id", NULL);
+        snprintf(detail, sizeof(detail),
+                 "the network server does not list the application's devices: %s", text);
+        http_answer_problem(call->request, outcome == NETWORK_MISSING ? 422 : 503, detail,
+                            "application_id", NULL);
     } else if (answer->eui_count == 0) {
-        http_answer_problem(call->request, 422, "no device of the application matches", "devices", NULL);
+        http_answer_problem(call->request, 422, "no device of the application matches", "devices",
+                            NULL);
     } else if (answer->eui_count > DEPLOYMENT_DEVICES_MAX) {
-        snprintf(detail, sizeof(detail), "%zu devices match, a deployment has at most %d", answer->eui_count,
-                 DEPLOYMENT_DEVICES_MAX);
+        snprintf(detail, sizeof(detail), "%zu devices match, a deployment has at most %d",
+                 answer->eui_count, DEPLOYMENT_DEVICES_MAX);
         http_answer_problem(call->request, 422, detail, "devices", NULL);
     } else {
         add_draft(call, answer->euis, answer->eui_count);
@@ -154,9 +160,28 @@ static void select_devices(struct http_call *call, const struct uuid *applicatio
 }
 
 static const char *const known_members[] = {
-    "name", "image_id", "application_id", "devices", "device_profile_id", "tags", "all", "region", "data_rate",
-    "frequency_hz", "fragment_size", "redundancy", "unicast_attempts", "start", "setup_deadline_s", "quorum_percent",
-    "gateways", "descriptor", "min_gap_ms", "allow_bad_block_count", "allow_any_class", "class",
+    "name",
+    "image_id",
+    "application_id",
+    "devices",
+    "device_profile_id",
+    "tags",
+    "all",
+    "region",
+    "data_rate",
+    "frequency_hz",
+    "fragment_size",
+    "redundancy",
+    "unicast_attempts",
+    "start",
+    "setup_deadline_s",
+    "quorum_percent",
+    "gateways",
+    "descriptor",
+    "min_gap_ms",
+    "allow_bad_block_count",
+    "allow_any_class",
+    "class",
 };
 
 static void check_members(const cJSON *body, cJSON *problems)
@@ -197,10 +222,12 @@ static void check_selection(const cJSON *body, cJSON *problems)
         count += cJSON_HasObjectItem(body, ways[i]) ? 1 : 0;
     }
     if (count != 1) {
-        problem_add(problems, "devices", 0, "exactly one of devices, device_profile_id, tags and all must be given");
+        problem_add(problems, "devices", 0,
+                    "exactly one of devices, device_profile_id, tags and all must be given");
         return;
     }
-    if (cJSON_HasObjectItem(body, "devices") && !cJSON_IsArray(cJSON_GetObjectItem(body, "devices"))) {
+    if (cJSON_HasObjectItem(body, "devices") &&
+        !cJSON_IsArray(cJSON_GetObjectItem(body, "devices"))) {
         problem_add(problems, "devices", 0, "devices must be a list of DevEUIs");
     }
     if (cJSON_HasObjectItem(body, "device_profile_id")) {
@@ -228,7 +255,8 @@ static bool is_time(const char *text)
     time_t seconds = timegm(&asked);
 
     return end != NULL && *end == '\0' && strlen(text) == 20 && gmtime_r(&seconds, &real) != NULL &&
-           asked.tm_sec < 60 && real.tm_mday == asked.tm_mday && real.tm_mon == asked.tm_mon && asked.tm_year >= 100;
+           asked.tm_sec < 60 && real.tm_mday == asked.tm_mday && real.tm_mon == asked.tm_mon &&
+           asked.tm_year >= 100;
 }
 
 void api_add_deployment(void *arg, struct http_request *request)
@@ -295,7 +323,8 @@ static void on_request(void *arg, enum err err, const char *text, const char *js
     } else {
         snprintf(location, sizeof(location), "/api/v1/requests/%s", call->id);
         http_answer_location(call->request, 202, location, json);
-        if (deployment != NULL && uuid_parse(deployment, &deployment_id) == ERR_OK && uuid_parse(call->id, &id) == ERR_OK) {
+        if (deployment != NULL && uuid_parse(deployment, &deployment_id) == ERR_OK &&
+            uuid_parse(call->id, &id) == ERR_OK) {
             requests_run(call->daemon, &id, call->kind, &deployment_id);
         }
     }
@@ -303,7 +332,8 @@ static void on_request(void *arg, enum err err, const char *text, const char *js
     free(call);
 }
 
-static void make_request(struct daemon *daemon, struct http_request *request, const char *kind, const char *state_text)
+static void make_request(struct daemon *daemon, struct http_request *request, const char *kind,
+                         const char *state_text)
 {
     struct uuid id = secrets_uuid();
 
@@ -350,7 +380,8 @@ static void on_retry_source(void *arg, enum err err, const char *text, const cha
         cJSON_DeleteItemFromObject(wish, replaced[i]);
     }
     char name[220];
-    snprintf(name, sizeof(name), "%.190s (retry)", cJSON_GetStringValue(cJSON_GetObjectItem(source, "name")));
+    snprintf(name, sizeof(name), "%.190s (retry)",
+             cJSON_GetStringValue(cJSON_GetObjectItem(source, "name")));
     must(cJSON_AddStringToObject(wish, "name", name));
     call->json = wish;
     euis = read_devices(cJSON_GetObjectItem(source, "devices"), problems, &count);

@@ -1,8 +1,9 @@
 /*
  * clock_service.c - answers AppTimeReq (TS003) where the network server does not.
  *
- * ChirpStack answers for device profiles with a ts003_version, but only a request that is alone in its payload and was not
- * relayed. Everything else is ours. One answer per request: the uplink's FCnt is committed before the answer is queued.
+ * ChirpStack answers for device profiles with a ts003_version, but only a request that is alone in
+ * its payload and was not relayed. Everything else is ours. One answer per request: the uplink's
+ * FCnt is committed before the answer is queued.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,11 @@
 #include "lorawan/clock_sync.h"
 #include "lorawan/gps_time.h"
 
-#define PROFILE_AGAIN_MS   600000 /* facts are asked for again */
-#define PROFILE_RETRY_MS   5000
-#define APP_TIME_REQ_SIZE  6
-#define ANSWER_EXPIRES_MS  600000
-#define TABLE_FIRST        1024
+#define PROFILE_AGAIN_MS  600000 /* facts are asked for again */
+#define PROFILE_RETRY_MS  5000
+#define APP_TIME_REQ_SIZE 6
+#define ANSWER_EXPIRES_MS 600000
+#define TABLE_FIRST       1024
 
 /* profiles */
 
@@ -36,7 +37,8 @@ static struct profile *find_profile(struct daemon *daemon, const struct uuid *id
     return NULL;
 }
 
-static void on_profile(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_profile(void *arg, enum network_outcome outcome, const char *text,
+                       const struct network_answer *answer)
 {
     struct profile_call *call = arg;
     struct profile *profile = find_profile(call->daemon, &call->id);
@@ -66,7 +68,8 @@ const struct network_profile *profile_get(struct daemon *daemon, const struct uu
         profile = &daemon->profiles[at];
         *profile = (struct profile){.id = *id};
     }
-    if (profile->asked_at == 0 || now - profile->asked_at > (profile->is_known ? PROFILE_AGAIN_MS : PROFILE_RETRY_MS)) {
+    if (profile->asked_at == 0 ||
+        now - profile->asked_at > (profile->is_known ? PROFILE_AGAIN_MS : PROFILE_RETRY_MS)) {
         struct profile_call *call = must(malloc(sizeof(*call)));
         *call = (struct profile_call){.daemon = daemon, .id = *id};
         profile->asked_at = now + 1;
@@ -115,8 +118,8 @@ static bool was_answered(const struct daemon *daemon, uint64_t dev_eui, uint32_t
     return entry->dev_eui == dev_eui && entry->f_cnt == f_cnt;
 }
 
-static void on_answers(void *arg, enum err err, const char *text, size_t count, const uint64_t *dev_euis,
-                       const uint32_t *f_cnts)
+static void on_answers(void *arg, enum err err, const char *text, size_t count,
+                       const uint64_t *dev_euis, const uint32_t *f_cnts)
 {
     struct daemon *daemon = arg;
 
@@ -144,7 +147,8 @@ struct answer {
     size_t size;
 };
 
-static void on_queued(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_queued(void *arg, enum network_outcome outcome, const char *text,
+                      const struct network_answer *answer)
 {
     (void)arg, (void)answer;
     if (outcome != NETWORK_DONE) {
@@ -157,16 +161,18 @@ static void queue_answer(struct daemon *daemon, void *data, bool is_committed)
     struct answer *answer = data;
 
     if (is_committed) {
-        daemon->network.enqueue(daemon->network.self, answer->dev_eui, answer->f_port, answer->data, answer->size,
-                                answer->expires_ms, on_queued, NULL);
+        daemon->network.enqueue(daemon->network.self, answer->dev_eui, answer->f_port, answer->data,
+                                answer->size, answer->expires_ms, on_queued, NULL);
     }
     free(answer);
 }
 
-static void answer_request(struct daemon *daemon, const struct network_event *event, const struct app_time_req *req)
+static void answer_request(struct daemon *daemon, const struct network_event *event,
+                           const struct app_time_req *req)
 {
     int64_t gps_ms = gps_from_unix_ms(event->received_ms, (int)daemon->config.leap_seconds);
-    int32_t correction_s = app_time_correction_v1((uint64_t)(gps_ms + 500) / 1000, req->device_time_s);
+    int32_t correction_s =
+        app_time_correction_v1((uint64_t)(gps_ms + 500) / 1000, req->device_time_s);
     int64_t threshold_s = daemon->config.clock_service_threshold_s;
 
     if (!req->ans_required && correction_s >= -threshold_s && correction_s <= threshold_s) {
@@ -176,7 +182,8 @@ static void answer_request(struct daemon *daemon, const struct network_event *ev
     answer->dev_eui = event->dev_eui;
     answer->f_port = event->f_port;
     answer->expires_ms = daemon_now_ms(daemon) + ANSWER_EXPIRES_MS;
-    if (app_time_ans_encode(correction_s, req->token, answer->data, sizeof(answer->data), &answer->size) != ERR_OK) {
+    if (app_time_ans_encode(correction_s, req->token, answer->data, sizeof(answer->data),
+                            &answer->size) != ERR_OK) {
         free(answer);
         return;
     }
@@ -190,7 +197,8 @@ void clock_service_on_uplink(struct daemon *daemon, const struct network_event *
     struct reader r;
     struct clock_sync_uplink uplink;
 
-    /* Ports differ between profiles; the first octets sort out most uplinks before a profile is needed. */
+    /* Ports differ between profiles; the first octets sort out most uplinks before a profile is
+     * needed. */
     if (!daemon->config.clock_service_enabled || event->data_size < APP_TIME_REQ_SIZE) {
         return;
     }

@@ -127,7 +127,8 @@ static void allowed_text(const struct config_key *key, char *text, size_t size)
         snprintf(text, size, "true or false");
         break;
     case KEY_TEXTS:
-        snprintf(text, size, "a list of at most %d texts of at most %.0f characters", CONFIG_LIST_MAX, key->max);
+        snprintf(text, size, "a list of at most %d texts of at most %.0f characters",
+                 CONFIG_LIST_MAX, key->max);
         break;
     }
 }
@@ -138,8 +139,8 @@ static void complain_key(struct reading *r, const config_setting_t *s, const str
 
     value_text(s, value, sizeof(value));
     allowed_text(key, allowed, sizeof(allowed));
-    fprintf(r->complaints, "%s:%u: %s = %s: must be %s\n", r->file, config_setting_source_line(s), key->path, value,
-            allowed);
+    fprintf(r->complaints, "%s:%u: %s = %s: must be %s\n", r->file, config_setting_source_line(s),
+            key->path, value, allowed);
     r->complaint_count++;
 }
 
@@ -246,7 +247,8 @@ static void read_group(struct reading *r, const config_setting_t *group, const c
             strncat(path, ".", sizeof(path) - strlen(path) - 1);
             read_group(r, s, path);
         } else {
-            fprintf(r->complaints, "%s:%u: %s: there is no such key\n", r->file, config_setting_source_line(s), path);
+            fprintf(r->complaints, "%s:%u: %s: there is no such key\n", r->file,
+                    config_setting_source_line(s), path);
             r->complaint_count++;
         }
     }
@@ -254,7 +256,8 @@ static void read_group(struct reading *r, const config_setting_t *group, const c
 
 bool config_is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
 }
 
 /* What hangs together. */
@@ -277,21 +280,27 @@ static void check_whole(struct reading *r)
         complain(r, "mqtt.event_topic", c->mqtt_event_topic, text);
     }
     if ((c->mqtt_cert_file[0] == '\0') != (c->mqtt_key_file[0] == '\0')) {
-        complain(r, "mqtt.key_file", c->mqtt_key_file, "cert_file and key_file must be given together");
+        complain(r, "mqtt.key_file", c->mqtt_key_file,
+                 "cert_file and key_file must be given together");
     }
     if ((c->grpc_cert_file[0] == '\0') != (c->grpc_key_file[0] == '\0')) {
-        complain(r, "grpc.key_file", c->grpc_key_file, "cert_file and key_file must be given together");
+        complain(r, "grpc.key_file", c->grpc_key_file,
+                 "cert_file and key_file must be given together");
     }
     if ((c->http_tls_cert_file[0] == '\0') != (c->http_tls_key_file[0] == '\0')) {
-        complain(r, "http.tls_key_file", c->http_tls_key_file, "tls_cert_file and tls_key_file must be given together");
+        complain(r, "http.tls_key_file", c->http_tls_key_file,
+                 "tls_cert_file and tls_key_file must be given together");
     }
     if (!c->grpc_tls && !c->grpc_allow_plaintext && !config_is_loopback(c->grpc_host)) {
         complain(r, "grpc.host", c->grpc_host,
-                 "the API key would leave this machine unencrypted: set grpc.tls, or grpc.allow_plaintext");
+                 "the API key would leave this machine unencrypted: set grpc.tls, or "
+                 "grpc.allow_plaintext");
     }
-    if (!config_is_loopback(c->http_bind) && c->http_tls_cert_file[0] == '\0' && !c->http_behind_tls_proxy) {
-        complain(r, "http.bind", c->http_bind,
-                 "off this machine the API needs http.tls_cert_file, or http.behind_tls_proxy = true");
+    if (!config_is_loopback(c->http_bind) && c->http_tls_cert_file[0] == '\0' &&
+        !c->http_behind_tls_proxy) {
+        complain(
+            r, "http.bind", c->http_bind,
+            "off this machine the API needs http.tls_cert_file, or http.behind_tls_proxy = true");
     }
     for (char *const *a = c->clock_service_applications; *a != NULL; a++) {
         if (uuid_parse(*a, &id) != ERR_OK) {
@@ -301,9 +310,11 @@ static void check_whole(struct reading *r)
     if (c->simulation_clock_rate != 1.0 && !c->simulation_enabled) {
         complain(r, "simulation.clock_rate", "not 1", "needs simulation.enabled = true");
     }
-    if (c->simulation_enabled && (!config_is_loopback(c->mqtt_host) || !config_is_loopback(c->grpc_host) ||
-                                  !config_is_loopback(c->http_bind))) {
-        complain(r, "simulation.enabled", "true", "mqtt.host, grpc.host and http.bind must be on this machine");
+    if (c->simulation_enabled &&
+        (!config_is_loopback(c->mqtt_host) || !config_is_loopback(c->grpc_host) ||
+         !config_is_loopback(c->http_bind))) {
+        complain(r, "simulation.enabled", "true",
+                 "mqtt.host, grpc.host and http.bind must be on this machine");
     }
 }
 
@@ -323,7 +334,8 @@ enum err config_load(const char *file, FILE *complaints, struct config *ret)
         if (is_io) {
             fprintf(complaints, "%s: %s\n", file, errno != 0 ? strerror(errno) : "cannot be read");
         } else {
-            fprintf(complaints, "%s:%d: %s\n", file, config_error_line(&parsed), config_error_text(&parsed));
+            fprintf(complaints, "%s:%d: %s\n", file, config_error_line(&parsed),
+                    config_error_text(&parsed));
         }
         err = is_io ? ERR_IO : ERR_FORMAT;
         goto out;
@@ -344,7 +356,8 @@ out:
 /* secrets */
 
 /* The first line of `file`, or the environment variable. */
-static enum err read_secret(const char *variable, const char *file, const char *path, FILE *complaints, char **ret)
+static enum err read_secret(const char *variable, const char *file, const char *path,
+                            FILE *complaints, char **ret)
 {
     const char *from_environment = getenv(variable);
     char text[SECRET_SIZE_MAX];
@@ -374,27 +387,30 @@ static enum err read_secret(const char *variable, const char *file, const char *
 enum err config_load_secrets(struct config *config, FILE *complaints)
 {
     char *seal_key = NULL, *conninfo = NULL;
-    enum err err = read_secret("FUOTAD_MQTT_PASSWORD", config->mqtt_password_file, "mqtt.password_file", complaints,
-                               &config->mqtt_password);
+    enum err err = read_secret("FUOTAD_MQTT_PASSWORD", config->mqtt_password_file,
+                               "mqtt.password_file", complaints, &config->mqtt_password);
 
     if (err == ERR_OK) {
-        err = read_secret("FUOTAD_GRPC_TOKEN", config->grpc_token_file, "grpc.token_file", complaints,
-                          &config->grpc_token);
+        err = read_secret("FUOTAD_GRPC_TOKEN", config->grpc_token_file, "grpc.token_file",
+                          complaints, &config->grpc_token);
     }
     if (err == ERR_OK) {
-        err = read_secret("FUOTAD_DATABASE", config->database_conninfo_file, "database.conninfo_file", complaints,
-                          &conninfo);
+        err = read_secret("FUOTAD_DATABASE", config->database_conninfo_file,
+                          "database.conninfo_file", complaints, &conninfo);
     }
     if (err == ERR_OK && conninfo != NULL) {
         free(config->database_conninfo);
         config->database_conninfo = conninfo;
     }
     if (err == ERR_OK) {
-        err = read_secret("FUOTAD_SEAL_KEY", config->keys_seal_key_file, "keys.seal_key_file", complaints, &seal_key);
+        err = read_secret("FUOTAD_SEAL_KEY", config->keys_seal_key_file, "keys.seal_key_file",
+                          complaints, &seal_key);
     }
     if (err == ERR_OK &&
-        (seal_key == NULL || hex_decode(seal_key, strlen(seal_key), config->seal_key, sizeof(config->seal_key)) != ERR_OK)) {
-        fprintf(complaints, "keys.seal_key_file = \"%s\": must hold exactly 64 hexadecimal digits\n",
+        (seal_key == NULL || hex_decode(seal_key, strlen(seal_key), config->seal_key,
+                                        sizeof(config->seal_key)) != ERR_OK)) {
+        fprintf(complaints,
+                "keys.seal_key_file = \"%s\": must hold exactly 64 hexadecimal digits\n",
                 config->keys_seal_key_file);
         err = ERR_FORMAT;
     }
@@ -439,7 +455,8 @@ void config_print_sample(FILE *out)
             }
         }
         print_wrapped(out, group_size > 0 ? "  # " : "# ", config_keys[k].help);
-        fprintf(out, "%s%s = %s;\n", group_size > 0 ? "  " : "", dot != NULL ? dot + 1 : path, config_keys[k].fallback);
+        fprintf(out, "%s%s = %s;\n", group_size > 0 ? "  " : "", dot != NULL ? dot + 1 : path,
+                config_keys[k].fallback);
     }
     fputs(group[0] != '\0' ? "};\n" : "", out);
 }
@@ -447,8 +464,10 @@ void config_print_sample(FILE *out)
 void config_print_reference(FILE *out)
 {
     fputs("# Configuration\n\n"
-          "`fuotad --config FILE` reads one libconfig file; `fuotad --check-config --config FILE` names every wrong key "
-          "with its line and what is allowed. `config/fuotad.conf` holds every key with its default. Secrets come from "
+          "`fuotad --config FILE` reads one libconfig file; `fuotad --check-config --config FILE` "
+          "names every wrong key "
+          "with its line and what is allowed. `config/fuotad.conf` holds every key with its "
+          "default. Secrets come from "
           "files or from the environment, never from this file.\n\n"
           "This page is made by `fuotad --config-reference`.\n\n"
           "| key | default | allowed | meaning |\n|---|---|---|---|\n",
@@ -456,7 +475,7 @@ void config_print_reference(FILE *out)
     for (size_t k = 0; k < config_key_count; k++) {
         char allowed[120];
         allowed_text(&config_keys[k], allowed, sizeof(allowed));
-        fprintf(out, "| `%s` | `%s` | %s | %s |\n", config_keys[k].path, config_keys[k].fallback, allowed,
-                config_keys[k].help);
+        fprintf(out, "| `%s` | `%s` | %s | %s |\n", config_keys[k].path, config_keys[k].fallback,
+                allowed, config_keys[k].help);
     }
 }

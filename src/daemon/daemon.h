@@ -1,9 +1,12 @@
 /*
- * daemon.h - what the files of this folder share: the daemon, its running deployments, and the turn of the loop.
+ * daemon.h - what the files of this folder share: the daemon, its running deployments, and the turn
+ * of the loop.
  *
- * A turn: events are stepped as they come, what they change gathers in one store_turn, which is committed at the end of the
- * loop's iteration; after the commit its actions are carried out and the broker's events acknowledged. At most two commits
- * are under way. A commit that fails throws all running deployments away and loads them again.
+ * A turn: events are stepped as they come, what they change gathers in one store_turn, which is
+ * committed at the end of the loop's iteration; after the commit its actions are carried out and
+ * the broker's events acknowledged. One commit is under way at a time: a second one behind a failed
+ * one would keep half of what happened. What is stepped meanwhile gathers for the next. A commit
+ * that fails throws all running deployments away and loads them again.
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -72,11 +75,11 @@ struct daemon {
     struct running *running;
     uint64_t next_generation;
     struct turn *turn;          /* being filled; NULL: nothing happened yet */
-    unsigned commits_in_flight; /* at most COMMITS_MAX */
-    unsigned batches_open;      /* broker batches not yet acknowledged */
+    unsigned commits_in_flight; /* 0 or 1 */
     bool is_reloading, is_loaded, is_stopping;
     bool must_reload; /* once the store is back */
     size_t loads_left;
+    struct call *waiting_calls; /* actions.c: of unknown outcome, oldest first */
     /* clock service */
     struct profile profiles[PROFILES_MAX];
     size_t profile_count;
@@ -85,9 +88,11 @@ struct daemon {
     /* api */
     struct token *tokens;
     size_t token_count;
+    bool has_tokens; /* read, or asked for */
     struct stream *streams;
     /* state for people */
-    char database_state[TEXT_SIZE], broker_state[TEXT_SIZE], network_state[TEXT_SIZE]; /* "ok", or why not */
+    char database_state[TEXT_SIZE], broker_state[TEXT_SIZE],
+        network_state[TEXT_SIZE]; /* "ok", or why not */
     int64_t started_real_ms;
     uint64_t next_due_check; /* uv_now() */
     uint64_t stop_limit;     /* uv_now(); while stopping */
@@ -110,17 +115,25 @@ void engine_on_network_event(void *arg, const struct network_event *event);
 void engine_on_batch(void *arg);
 /* The store_turn of this turn, for whoever has something to save with it. */
 struct store_turn *engine_store_turn(struct daemon *daemon);
-/* Something to be done after this turn's commit; `data` is owned by `run`, which gets is_committed = false where the commit
- * failed. */
-void engine_after_commit(struct daemon *daemon, void (*run)(struct daemon *daemon, void *data, bool is_committed),
+/* Something to be done after this turn's commit; `data` is owned by `run`, which gets is_committed
+ * = false where the commit failed. */
+void engine_after_commit(struct daemon *daemon,
+                         void (*run)(struct daemon *daemon, void *data, bool is_committed),
                          void *data);
 void engine_set_applications(struct daemon *daemon);
+/* Whether what is running in the database is in memory, too. */
+bool engine_is_loaded(const struct daemon *daemon);
 void engine_release(struct daemon *daemon);
 /* Commits what is open; true when nothing is open or under way. */
 bool engine_is_quiet(const struct daemon *daemon);
 
 /* actions.c */
-void action_perform(struct daemon *daemon, struct running *r, const struct deployment_action *action);
+struct call;
+/* Calls of unknown outcome whose time has come. */
+void actions_report_waiting(struct daemon *daemon);
+void actions_release(struct daemon *daemon);
+void action_perform(struct daemon *daemon, struct running *r,
+                    const struct deployment_action *action);
 
 /* clock_service.c */
 void clock_service_load(struct daemon *daemon);
@@ -129,13 +142,17 @@ void clock_service_on_uplink(struct daemon *daemon, const struct network_event *
 const struct network_profile *profile_get(struct daemon *daemon, const struct uuid *id);
 
 /* preflight.c */
-void preflight_run(struct daemon *daemon, const struct uuid *request_id, const struct uuid *deployment_id);
+void preflight_run(struct daemon *daemon, const struct uuid *request_id,
+                   const struct uuid *deployment_id);
 
 /* requests.c */
-void requests_run_open(struct daemon *daemon);
+/* Takes up what is open: everything after the start, else aborts that came while deployments were
+ * being loaded. */
+void requests_run_open(struct daemon *daemon, bool is_first);
 /* Starts the scheduled deployments whose time has come. */
 void requests_run_due(struct daemon *daemon);
-void requests_run(struct daemon *daemon, const struct uuid *id, const char *kind, const struct uuid *deployment_id);
+void requests_run(struct daemon *daemon, const struct uuid *id, const char *kind,
+                  const struct uuid *deployment_id);
 
 /* api.c */
 void api_start(struct daemon *daemon);

@@ -6,7 +6,6 @@
 #include "daemon/log.h"
 #include "daemon/secrets.h"
 
-#define COMMITS_MAX        2
 #define ACTIONS_FIRST      64
 #define STEPS_PER_TURN_MAX 2000
 
@@ -56,7 +55,8 @@ struct store_turn *engine_store_turn(struct daemon *daemon)
     return open_turn(daemon)->store_turn;
 }
 
-void engine_after_commit(struct daemon *daemon, void (*run)(struct daemon *daemon, void *data, bool is_committed),
+void engine_after_commit(struct daemon *daemon,
+                         void (*run)(struct daemon *daemon, void *data, bool is_committed),
                          void *data)
 {
     struct turn *turn = open_turn(daemon);
@@ -129,10 +129,23 @@ static const char *final_state(const struct deployment *d)
     if (deployment_get_transmission(d)->is_aborted) {
         return "aborted";
     }
-    return delivered == deployment_get_params(d)->device_count ? "completed" : delivered > 0 ? "partial" : "failed";
+    return delivered == deployment_get_params(d)->device_count ? "completed"
+           : delivered > 0                                     ? "partial"
+                                                               : "failed";
 }
 
 static void plan_timer(struct daemon *daemon);
+
+/* What a device said of its version serves later deployments, too. */
+static void save_version(struct daemon *daemon, const struct device *before,
+                         const struct device *dev)
+{
+    if ((before->flags & DEVICE_HAS_VERSION) == 0 && (dev->flags & DEVICE_HAS_VERSION) != 0) {
+        store_turn_version_known(engine_store_turn(daemon), dev->dev_eui, 1);
+    } else if (dev->reason == REASON_VERSION_UNSUPPORTED && before->reason != dev->reason) {
+        store_turn_version_known(engine_store_turn(daemon), dev->dev_eui, dev->reason_bits);
+    }
+}
 
 void engine_step(struct daemon *daemon, struct running *r, struct deployment_event *event)
 {
@@ -142,8 +155,13 @@ void engine_step(struct daemon *daemon, struct running *r, struct deployment_eve
     if (daemon->is_reloading || daemon->is_stopping) {
         return;
     }
+    bool is_uplink = event->kind == DEPLOYMENT_EVENT_UPLINK;
+    struct device before = *deployment_get_device(r->d, is_uplink ? event->device_index : 0);
     event->now_ms = daemon_now_ms(daemon);
     deployment_step(r->d, event, &actions);
+    if (is_uplink) {
+        save_version(daemon, &before, deployment_get_device(r->d, event->device_index));
+    }
     store_turn_save(turn->store_turn, &r->id, r->d);
     r->is_changed = true;
     for (size_t i = 0; i < actions.count; i++) {
@@ -154,8 +172,10 @@ void engine_step(struct daemon *daemon, struct running *r, struct deployment_eve
             store_turn_finish(turn->store_turn, &r->id, final_state(r->d));
         }
         if (turn->action_count == turn->action_capacity) {
-            turn->action_capacity = turn->action_capacity == 0 ? ACTIONS_FIRST : 2 * turn->action_capacity;
-            turn->actions = must(realloc(turn->actions, turn->action_capacity * sizeof(*turn->actions)));
+            turn->action_capacity =
+                turn->action_capacity == 0 ? ACTIONS_FIRST : 2 * turn->action_capacity;
+            turn->actions =
+                must(realloc(turn->actions, turn->action_capacity * sizeof(*turn->actions)));
         }
         turn->actions[turn->action_count++] =
             (struct pending_action){.id = r->id, .generation = r->generation, .action = *action};
@@ -256,8 +276,9 @@ static void on_commit(void *arg, enum err err, const char *text)
             if (pending->action.kind == DEPLOYMENT_ACTION_FINISHED) {
                 char id[UUID_TEXT_SIZE];
                 uuid_format(&r->id, id);
-                log_info("deployment: over state=%s delivered=%u failed=%u deployment=%s", final_state(r->d),
-                         deployment_stage_count(r->d, DEVICE_DELIVERED), deployment_stage_count(r->d, DEVICE_FAILED), id);
+                log_info("deployment: over state=%s delivered=%u failed=%u deployment=%s",
+                         final_state(r->d), deployment_stage_count(r->d, DEVICE_DELIVERED),
+                         deployment_stage_count(r->d, DEVICE_FAILED), id);
                 api_publish_changes(daemon);
                 drop_running(daemon, r);
                 engine_set_applications(daemon);
@@ -280,7 +301,8 @@ static void commit(struct daemon *daemon)
 
     daemon->turn = NULL;
     daemon->commits_in_flight++;
-    /* Nothing may have changed, but events wait for their acknowledgement: an empty batch keeps the order. */
+    /* Nothing may have changed, but events wait for their acknowledgement: an empty batch keeps the
+     * order. */
     store_turn_commit(daemon->store, turn->store_turn, on_commit, turn);
 }
 
@@ -288,9 +310,15 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct daemon *daemon = prepare->data;
 
-    if (daemon->turn != NULL && daemon->commits_in_flight < COMMITS_MAX && !daemon->must_reload) {
+    if (daemon->turn != NULL && daemon->commits_in_flight == 0 && !daemon->must_reload) {
         commit(daemon);
     }
+}
+
+bool engine_is_loaded(const struct daemon *daemon)
+{
+    return daemon->is_loaded && !daemon->is_reloading && !daemon->must_reload &&
+           daemon->loads_left == 0;
 }
 
 bool engine_is_quiet(const struct daemon *daemon)
@@ -387,7 +415,8 @@ static int by_eui(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static enum err make_running(struct daemon *daemon, struct stored_deployment *stored, struct running *r)
+static enum err make_running(struct daemon *daemon, struct stored_deployment *stored,
+                             struct running *r)
 {
     uint8_t mc_key[64];
     uint32_t count = stored->params.device_count;
@@ -396,7 +425,8 @@ static enum err make_running(struct daemon *daemon, struct stored_deployment *st
     r->application_id = stored->application_id;
     r->generation = ++daemon->next_generation;
     if (stored->mc_key_sealed_size != KEY_SIZE + SEAL_OVERHEAD ||
-        unseal(daemon->config.seal_key, stored->mc_key_sealed, stored->mc_key_sealed_size, mc_key) != ERR_OK) {
+        unseal(daemon->config.seal_key, stored->mc_key_sealed, stored->mc_key_sealed_size,
+               mc_key) != ERR_OK) {
         log_error("deployment: its multicast key cannot be opened with keys.seal_key_file");
         return ERR_FORMAT;
     }
@@ -408,7 +438,8 @@ static enum err make_running(struct daemon *daemon, struct stored_deployment *st
     }
     r->image = stored->image;
     stored->image = NULL;
-    err = fec_block_init(&r->block, FEC_V1, r->image, stored->image_size, stored->params.fragment_size);
+    err = fec_block_init(&r->block, FEC_V1, r->image, stored->image_size,
+                         stored->params.fragment_size);
     if (err != ERR_OK) {
         return err;
     }
@@ -416,7 +447,8 @@ static enum err make_running(struct daemon *daemon, struct stored_deployment *st
     if (stored->is_new) {
         r->d = deployment_init(r->memory, &stored->params, stored->devices);
     } else {
-        err = deployment_restore(r->memory, &stored->params, &stored->transmission, stored->devices, &r->d);
+        err = deployment_restore(r->memory, &stored->params, &stored->transmission, stored->devices,
+                                 &r->d);
         if (err != ERR_OK) {
             return err;
         }
@@ -441,10 +473,8 @@ static void load_ended(struct daemon *daemon)
 {
     if (daemon->loads_left > 0 && --daemon->loads_left == 0) {
         engine_set_applications(daemon);
-        if (!daemon->is_loaded) {
-            daemon->is_loaded = true;
-            requests_run_open(daemon);
-        }
+        requests_run_open(daemon, !daemon->is_loaded);
+        daemon->is_loaded = true;
     }
 }
 
@@ -478,7 +508,8 @@ static void on_load(void *arg, enum err err, const char *text, struct stored_dep
              transmission_state_name(deployment_get_transmission(r->d)->state), id);
     load_ended(daemon);
     engine_step(daemon, r,
-                &(struct deployment_event){.kind = is_new ? DEPLOYMENT_EVENT_BEGIN : DEPLOYMENT_EVENT_RESTORED});
+                &(struct deployment_event){.kind = is_new ? DEPLOYMENT_EVENT_BEGIN
+                                                          : DEPLOYMENT_EVENT_RESTORED});
 }
 
 void engine_load_one(struct daemon *daemon, const struct uuid *id)
@@ -490,7 +521,8 @@ void engine_load_one(struct daemon *daemon, const struct uuid *id)
     store_load(daemon->store, id, on_load, call);
 }
 
-static void on_running(void *arg, enum err err, const char *text, const struct uuid *ids, size_t count)
+static void on_running(void *arg, enum err err, const char *text, const struct uuid *ids,
+                       size_t count)
 {
     struct daemon *daemon = arg;
 

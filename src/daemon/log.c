@@ -27,7 +27,8 @@ void log_write(enum log_level level, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-    int size = snprintf(line, sizeof(line), "%s.%03ldZ %s ", stamp, now.tv_nsec / 1000000, names[level]);
+    int size =
+        snprintf(line, sizeof(line), "%s.%03ldZ %s ", stamp, now.tv_nsec / 1000000, names[level]);
     va_start(args, format);
     vsnprintf(line + size, sizeof(line) - (size_t)size - 1, format, args);
     va_end(args);

@@ -22,13 +22,13 @@
 #include "network/chirpstack/chirpstack.h"
 #include "store/migrate.h"
 
-#define DATABASE_RETRY_S   2
-#define JANITOR_MS         250
-#define DUE_CHECK_MS       1000
-#define STOP_LIMIT_MS      4000
-#define GRPC_IN_FLIGHT     200
-#define GRPC_QUEUE         200000
-#define GRPC_MESSAGE_MAX   (64u << 20)
+#define DATABASE_RETRY_S 2
+#define JANITOR_MS       250
+#define DUE_CHECK_MS     1000
+#define STOP_LIMIT_MS    4000
+#define GRPC_IN_FLIGHT   200
+#define GRPC_QUEUE       200000
+#define GRPC_MESSAGE_MAX (64u << 20)
 
 static const char usage[] =
     "usage: fuotad --config FILE [--check-config | --migrate-only]\n"
@@ -43,7 +43,7 @@ static const char usage[] =
     "  --config-reference   print the same as a Markdown page\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n"
-    "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level.\n";
+    "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level and the tokens.\n";
 
 int64_t real_us(void)
 {
@@ -65,7 +65,8 @@ static void notify(const char *state)
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    if (path == NULL || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(address.sun_path)) {
+    if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+        strlen(path) >= sizeof(address.sun_path)) {
         return;
     }
     strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
@@ -185,6 +186,7 @@ static void on_tokens(void *arg, enum err err, const char *text, const char *jso
 
     if (list == NULL) {
         log_error("tokens: cannot be read: %s", text != NULL ? text : "malformed");
+        daemon->has_tokens = false; /* the janitor tries again */
         return;
     }
     free(daemon->tokens);
@@ -195,12 +197,14 @@ static void on_tokens(void *arg, enum err err, const char *text, const char *jso
         struct token *token = &daemon->tokens[daemon->token_count];
         const char *hash = cJSON_GetStringValue(cJSON_GetObjectItem(item, "sha256"));
         const char *access = cJSON_GetStringValue(cJSON_GetObjectItem(item, "access"));
-        if (hash != NULL && access != NULL && hex_decode(hash, strlen(hash), token->sha256, 32) == ERR_OK) {
+        if (hash != NULL && access != NULL &&
+            hex_decode(hash, strlen(hash), token->sha256, 32) == ERR_OK) {
             token->access = strcmp(access, "write") == 0 ? HTTP_ACCESS_WRITE : HTTP_ACCESS_READ;
             daemon->token_count++;
         }
     }
     cJSON_Delete(list);
+    daemon->has_tokens = true;
     if (daemon->token_count == 0) {
         write_admin_token(daemon);
     }
@@ -209,6 +213,7 @@ static void on_tokens(void *arg, enum err err, const char *text, const char *jso
 
 void api_load_tokens(struct daemon *daemon)
 {
+    daemon->has_tokens = true; /* asked for */
     store_tokens(daemon->store, on_tokens, daemon);
 }
 
@@ -219,11 +224,17 @@ static void on_janitor(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
 
     api_publish_changes(daemon);
-    if (daemon->is_loaded && store_is_connected(daemon->store) && uv_now(&daemon->loop) >= daemon->next_due_check) {
+    actions_report_waiting(daemon);
+    if (!daemon->has_tokens && store_is_connected(daemon->store)) {
+        api_load_tokens(daemon);
+    }
+    if (daemon->is_loaded && store_is_connected(daemon->store) &&
+        uv_now(&daemon->loop) >= daemon->next_due_check) {
         daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
         requests_run_due(daemon);
     }
-    if (daemon->must_reload && store_is_connected(daemon->store) && daemon->commits_in_flight == 0) {
+    if (daemon->must_reload && store_is_connected(daemon->store) &&
+        daemon->commits_in_flight == 0) {
         engine_reload(daemon);
     }
 }
@@ -384,7 +395,8 @@ static enum err migrate_when_possible(const struct config *config, bool is_patie
 
     signal(SIGTERM, on_early_signal);
     signal(SIGINT, on_early_signal);
-    while ((err = migrate(config->database_conninfo, text, sizeof(text))) == ERR_UNAVAILABLE && is_patient && !stop_early) {
+    while ((err = migrate(config->database_conninfo, text, sizeof(text))) == ERR_UNAVAILABLE &&
+           is_patient && !stop_early) {
         log_warning("database: waiting for it: %s", text);
         notify("STATUS=waiting for the database");
         sleep(DATABASE_RETRY_S);
@@ -404,7 +416,8 @@ static int run(struct daemon *daemon)
     struct config *c = &daemon->config;
 
     daemon->started_real_ms = real_us() / 1000;
-    daemon->clock = (struct clock){.epoch_ms = c->simulation_clock_epoch_ms, .rate = c->simulation_clock_rate};
+    daemon->clock =
+        (struct clock){.epoch_ms = c->simulation_clock_epoch_ms, .rate = c->simulation_clock_rate};
     snprintf(daemon->database_state, TEXT_SIZE, "connecting");
     snprintf(daemon->broker_state, TEXT_SIZE, "connecting");
     snprintf(daemon->network_state, TEXT_SIZE, "connecting");
@@ -419,7 +432,8 @@ static int run(struct daemon *daemon)
     uv_signal_init(&daemon->loop, &daemon->sigterm);
     uv_signal_init(&daemon->loop, &daemon->sigint);
     uv_signal_init(&daemon->loop, &daemon->sighup);
-    daemon->janitor.data = daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
+    daemon->janitor.data = daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data =
+        daemon;
     uv_timer_start(&daemon->janitor, on_janitor, JANITOR_MS, JANITOR_MS);
     uv_signal_start(&daemon->sigterm, on_stop_signal, SIGTERM);
     uv_signal_start(&daemon->sigint, on_stop_signal, SIGINT);
@@ -431,6 +445,7 @@ static int run(struct daemon *daemon)
     engine_start(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     engine_release(daemon);
+    actions_release(daemon);
     uv_loop_close(&daemon->loop);
     free(daemon->tokens);
     free(daemon->clock_entries);
@@ -451,10 +466,14 @@ int main(int argc, char **argv)
 {
     enum { CONFIG = 1, CHECK, MIGRATE, SAMPLE, REFERENCE, VERSION, HELP };
     static const struct option options[] = {
-        {"config", required_argument, NULL, CONFIG},     {"check-config", no_argument, NULL, CHECK},
-        {"migrate-only", no_argument, NULL, MIGRATE},    {"sample-config", no_argument, NULL, SAMPLE},
-        {"config-reference", no_argument, NULL, REFERENCE}, {"version", no_argument, NULL, VERSION},
-        {"help", no_argument, NULL, HELP},               {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, CONFIG},
+        {"check-config", no_argument, NULL, CHECK},
+        {"migrate-only", no_argument, NULL, MIGRATE},
+        {"sample-config", no_argument, NULL, SAMPLE},
+        {"config-reference", no_argument, NULL, REFERENCE},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
     };
     static struct daemon daemon;
     bool is_check = false, is_migration = false;

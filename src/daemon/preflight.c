@@ -1,6 +1,7 @@
 /*
- * preflight.c - before anything is sent: are the devices there, have they keys, is nobody else working on them, are the
- * gateways online? All problems are found and listed at once; without any, the deployment starts.
+ * preflight.c - before anything is sent: are the devices there, have they keys, is nobody else
+ * working on them, are the gateways online? All problems are found and listed at once; without any,
+ * the deployment starts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,9 @@
 #include "daemon/secrets.h"
 #include "wish.h"
 
-#define IN_FLIGHT_MAX  100
+#define IN_FLIGHT_MAX    100
 #define PROFILES_AT_ONCE 32
-#define PROBLEMS_MAX   1000 /* more are counted, not listed */
+#define PROBLEMS_MAX     1000 /* more are counted, not listed */
 
 struct candidate {
     uint64_t dev_eui;
@@ -36,7 +37,7 @@ struct preflight {
     } profiles[PROFILES_AT_ONCE];
     size_t profile_count;
     uint32_t mc_addr;
-    int64_t start_ms; /* wished; 0: at once */
+    int64_t start_ms;    /* wished; 0: at once */
     unsigned stage_left; /* calls of the stage that are open */
 };
 
@@ -66,10 +67,12 @@ static void end_with_problems(struct preflight *p)
     char detail[120], id[UUID_TEXT_SIZE];
     int count = cJSON_GetArraySize(p->problems);
 
-    snprintf(detail, sizeof(detail), "%d problem%s found before anything was sent", count, count == 1 ? "" : "s");
+    snprintf(detail, sizeof(detail), "%d problem%s found before anything was sent", count,
+             count == 1 ? "" : "s");
     uuid_format(&p->deployment_id, id);
     log_warning("preflight: %s deployment=%s", detail, id);
-    store_start_failed(p->daemon->store, &p->deployment_id, &p->request_id, detail, json, on_saved, NULL);
+    store_start_failed(p->daemon->store, &p->deployment_id, &p->request_id, detail, json, on_saved,
+                       NULL);
     free(json);
     release(p);
 }
@@ -107,8 +110,10 @@ static void start(struct preflight *p, const struct deployment_params *params)
         const struct network_profile *profile = &p->profiles[c->profile].facts;
         uint32_t fallback_s = (uint32_t)daemon->config.default_uplink_interval_s;
         devices[i].dev_eui = c->dev_eui;
-        devices[i].uplink_interval_s = profile->uplink_interval_s > 0 ? profile->uplink_interval_s : fallback_s;
-        devices[i].flags = profile->fragmentation_version == 1 || c->known_version == 1 ? DEVICE_HAS_VERSION : 0;
+        devices[i].uplink_interval_s =
+            profile->uplink_interval_s > 0 ? profile->uplink_interval_s : fallback_s;
+        devices[i].flags =
+            profile->fragmentation_version == 1 || c->known_version == 1 ? DEVICE_HAS_VERSION : 0;
         versions[i] = (uint8_t)profile->lorawan_version;
     }
     secrets_random(&mc_key, sizeof(mc_key));
@@ -152,21 +157,26 @@ static void check_profiles(struct preflight *p)
         }
         if (!f->supports_class_c && f->multicast_setup_version == 0 && !p->wish.allow_any_class) {
             problem_add(p->problems, "device_profile", 0,
-                        "device profile %s supports neither class C nor TS005: the devices cannot open a class C session "
+                        "device profile %s supports neither class C nor TS005: the devices cannot "
+                        "open a class C session "
                         "(allow_any_class overrides)",
                         id);
         }
         if (f->fragmentation_version > 1 || f->multicast_setup_version > 1) {
-            problem_add(p->problems, "device_profile", 0, "device profile %s says version 2 of TS004 or TS005, version 1 is "
-                        "supported", id);
+            problem_add(p->problems, "device_profile", 0,
+                        "device profile %s says version 2 of TS004 or TS005, version 1 is "
+                        "supported",
+                        id);
         }
         if (first == NULL) {
             first = f;
-        } else if (first->region != f->region || first->fragmentation_port != f->fragmentation_port ||
+        } else if (first->region != f->region ||
+                   first->fragmentation_port != f->fragmentation_port ||
                    first->multicast_setup_port != f->multicast_setup_port ||
                    first->clock_sync_port != f->clock_sync_port) {
-            problem_add(p->problems, "device_profile", 0,
-                        "the devices' profiles differ in region or FPorts (%s): deploy to them apart", id);
+            problem_add(
+                p->problems, "device_profile", 0,
+                "the devices' profiles differ in region or FPorts (%s): deploy to them apart", id);
         }
     }
 }
@@ -209,7 +219,8 @@ struct profile_call {
     size_t index;
 };
 
-static void on_profile(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_profile(void *arg, enum network_outcome outcome, const char *text,
+                       const struct network_answer *answer)
 {
     struct profile_call *call = arg;
 
@@ -222,7 +233,8 @@ static void on_profile(void *arg, enum network_outcome outcome, const char *text
     free(call);
 }
 
-static void on_gateways(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_gateways(void *arg, enum network_outcome outcome, const char *text,
+                        const struct network_answer *answer)
 {
     struct preflight *p = arg;
     size_t online = 0;
@@ -251,36 +263,42 @@ static void on_gateways(void *arg, enum network_outcome outcome, const char *tex
         }
     }
     if (p->wish.gateway_count == 0 && online == 0) {
-        problem_add(p->problems, "gateways", 0, "none of the tenant's %zu gateways is online", answer->gateway_count);
+        problem_add(p->problems, "gateways", 0, "none of the tenant's %zu gateways is online",
+                    answer->gateway_count);
     }
     stage_done(p);
 }
 
-static void on_busy(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_busy(void *arg, enum network_outcome outcome, const char *text,
+                    const struct network_answer *answer)
 {
     struct preflight *p = arg;
 
     if (outcome != NETWORK_DONE) {
-        problem_add(p->problems, "devices", 0, "the network server's own FUOTA deployments cannot be read: %s", text);
+        problem_add(p->problems, "devices", 0,
+                    "the network server's own FUOTA deployments cannot be read: %s", text);
     }
     for (size_t i = 0; outcome == NETWORK_DONE && i < answer->eui_count; i++) {
         for (size_t c = 0; c < p->count; c++) {
             if (p->candidates[c].dev_eui == answer->euis[i]) {
-                problem_add(p->problems, "devices", answer->euis[i], "the network server's own FUOTA is working on it");
+                problem_add(p->problems, "devices", answer->euis[i],
+                            "the network server's own FUOTA is working on it");
             }
         }
     }
     stage_done(p);
 }
 
-static void on_address(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_address(void *arg, enum network_outcome outcome, const char *text,
+                       const struct network_answer *answer)
 {
     struct preflight *p = arg;
 
     if (outcome == NETWORK_DONE) {
         p->mc_addr = answer->mc_addr;
     } else {
-        problem_add(p->problems, "mc_addr", 0, "the network server gives no multicast address: %s", text);
+        problem_add(p->problems, "mc_addr", 0, "the network server gives no multicast address: %s",
+                    text);
     }
     stage_done(p);
 }
@@ -339,7 +357,8 @@ static void device_done(struct preflight *p)
     }
 }
 
-static void check_device(struct preflight *p, struct candidate *c, const struct network_device *device)
+static void check_device(struct preflight *p, struct candidate *c,
+                         const struct network_device *device)
 {
     if (memcmp(&device->application_id, &p->application_id, sizeof(p->application_id)) != 0) {
         problem_add(p->problems, "devices", c->dev_eui, "it belongs to another application");
@@ -348,12 +367,14 @@ static void check_device(struct preflight *p, struct candidate *c, const struct 
     }
     c->profile = profile_index(p, &device->profile_id);
     if (c->profile == PROFILES_AT_ONCE) {
-        problem_add(p->problems, "devices", c->dev_eui, "the devices have more than %d profiles", PROFILES_AT_ONCE);
+        problem_add(p->problems, "devices", c->dev_eui, "the devices have more than %d profiles",
+                    PROFILES_AT_ONCE);
         c->profile = 0;
     }
 }
 
-static void on_key(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_key(void *arg, enum network_outcome outcome, const char *text,
+                   const struct network_answer *answer)
 {
     struct candidate_call *call = arg;
     struct preflight *p = call->p;
@@ -379,8 +400,8 @@ static void on_device_profile(void *arg, enum network_outcome outcome, const cha
     struct network_driver *network = &p->daemon->network;
 
     if (outcome != NETWORK_DONE) {
-        problem_add(p->problems, "devices", p->candidates[call->index].dev_eui, "its device profile cannot be read: %s",
-                    text);
+        problem_add(p->problems, "devices", p->candidates[call->index].dev_eui,
+                    "its device profile cannot be read: %s", text);
         free(call);
         device_done(p);
         return;
@@ -388,11 +409,12 @@ static void on_device_profile(void *arg, enum network_outcome outcome, const cha
     size_t profile = p->candidates[call->index].profile;
     p->profiles[profile].facts = answer->profile;
     p->profiles[profile].is_known = true;
-    network->read_root_key(network->self, p->candidates[call->index].dev_eui, answer->profile.lorawan_version, on_key,
-                           call);
+    network->read_root_key(network->self, p->candidates[call->index].dev_eui,
+                           answer->profile.lorawan_version, on_key, call);
 }
 
-static void on_device(void *arg, enum network_outcome outcome, const char *text, const struct network_answer *answer)
+static void on_device(void *arg, enum network_outcome outcome, const char *text,
+                      const struct network_answer *answer)
 {
     struct candidate_call *call = arg;
     struct preflight *p = call->p;
@@ -402,9 +424,11 @@ static void on_device(void *arg, enum network_outcome outcome, const char *text,
     if (outcome == NETWORK_DONE && !is_full(p)) {
         check_device(p, c, &answer->device);
         if (p->profiles[c->profile].is_known) {
-            network->read_root_key(network->self, c->dev_eui, p->profiles[c->profile].facts.lorawan_version, on_key, call);
+            network->read_root_key(network->self, c->dev_eui,
+                                   p->profiles[c->profile].facts.lorawan_version, on_key, call);
         } else {
-            network->read_profile(network->self, &p->profiles[c->profile].id, on_device_profile, call);
+            network->read_profile(network->self, &p->profiles[c->profile].id, on_device_profile,
+                                  call);
         }
         return;
     }
@@ -412,7 +436,8 @@ static void on_device(void *arg, enum network_outcome outcome, const char *text,
         problem_add(p->problems, "devices", c->dev_eui, "the network server does not know it");
     } else if (outcome != NETWORK_DONE && !p->is_given_up) {
         p->is_given_up = true;
-        problem_add(p->problems, "devices", c->dev_eui, "the network server does not answer: %s", text);
+        problem_add(p->problems, "devices", c->dev_eui, "the network server does not answer: %s",
+                    text);
     }
     free(call);
     device_done(p);
@@ -467,7 +492,8 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
         }
         c->known_version = cJSON_IsNumber(version) ? version->valueint : 0;
         if (busy_in != NULL && !is_full(p)) {
-            problem_add(p->problems, "devices", c->dev_eui, "it is in the running deployment %s", busy_in);
+            problem_add(p->problems, "devices", c->dev_eui, "it is in the running deployment %s",
+                        busy_in);
         }
         p->count++;
     }
@@ -480,7 +506,8 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
     ask_devices(p);
 }
 
-void preflight_run(struct daemon *daemon, const struct uuid *request_id, const struct uuid *deployment_id)
+void preflight_run(struct daemon *daemon, const struct uuid *request_id,
+                   const struct uuid *deployment_id)
 {
     struct preflight *p = must(calloc(1, sizeof(*p)));
 

@@ -47,7 +47,8 @@ void seal_key_id(const uint8_t key[SEAL_KEY_SIZE], char ret_id[SEAL_KEY_ID_SIZE]
     key_wipe(input, sizeof(input));
 }
 
-enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size, uint8_t *ret_sealed)
+enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size,
+              uint8_t *ret_sealed)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t *text = ret_sealed + NONCE_SIZE;
@@ -65,7 +66,8 @@ enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size,
     return err;
 }
 
-enum err unseal(const uint8_t key[SEAL_KEY_SIZE], const uint8_t *sealed, size_t sealed_size, void *ret_octets)
+enum err unseal(const uint8_t key[SEAL_KEY_SIZE], const uint8_t *sealed, size_t sealed_size,
+                void *ret_octets)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t tag[TAG_SIZE];

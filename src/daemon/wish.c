@@ -42,7 +42,8 @@ static const cJSON *given(const cJSON *object, const char *name)
 }
 
 /* An integer member within its bounds; false where it is not given or wrong. */
-static bool read_integer(const cJSON *object, const char *name, double min, double max, cJSON *problems, double *ret)
+static bool read_integer(const cJSON *object, const char *name, double min, double max,
+                         cJSON *problems, double *ret)
 {
     const cJSON *item = given(object, name);
 
@@ -84,7 +85,8 @@ static void read_gateways(const cJSON *object, cJSON *problems, struct wish *wis
         return;
     }
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > DEPLOYMENT_GATEWAYS_MAX) {
-        problem_add(problems, "gateways", 0, "gateways must be a list of at most %d gateway ids", DEPLOYMENT_GATEWAYS_MAX);
+        problem_add(problems, "gateways", 0, "gateways must be a list of at most %d gateway ids",
+                    DEPLOYMENT_GATEWAYS_MAX);
         return;
     }
     cJSON_ArrayForEach(item, list)
@@ -118,7 +120,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
         w.has_region = text != NULL && region_parse(text, &w.region) == ERR_OK;
         if (!w.has_region) {
             problem_add(problems, "region", 0,
-                        "region must be one of EU868, US915, AU915, AS923, IN865, KR920, CN470, RU864, EU433");
+                        "region must be one of EU868, US915, AU915, AS923, IN865, KR920, CN470, "
+                        "RU864, EU433");
         }
     }
     if (read_integer(object, "data_rate", 0, REGION_DATA_RATE_MAX, problems, &number)) {
@@ -130,7 +133,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
         w.frequency_hz = (uint32_t)number;
     }
     item = given(object, "fragment_size");
-    if (!is_auto(item) && read_integer(object, "fragment_size", 1, FRAG_SIZE_MAX, problems, &number)) {
+    if (!is_auto(item) &&
+        read_integer(object, "fragment_size", 1, FRAG_SIZE_MAX, problems, &number)) {
         w.fragment_size = (unsigned)number;
     }
     item = given(object, "redundancy");
@@ -138,7 +142,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
         if (cJSON_IsNumber(item) && item->valuedouble >= 0.0 && item->valuedouble <= 10000.0) {
             w.redundancy_percent = item->valuedouble;
         } else {
-            problem_add(problems, "redundancy", 0, "redundancy must be \"auto\" or a percentage from 0 to 10000");
+            problem_add(problems, "redundancy", 0,
+                        "redundancy must be \"auto\" or a percentage from 0 to 10000");
         }
     }
     if (read_integer(object, "unicast_attempts", 1, DEPLOYMENT_ATTEMPTS_MAX, problems, &number)) {
@@ -157,7 +162,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
     item = given(object, "descriptor");
     if (item != NULL) {
         text = cJSON_GetStringValue(item);
-        w.has_descriptor = text != NULL && hex_decode(text, strlen(text), w.descriptor, 4) == ERR_OK;
+        w.has_descriptor =
+            text != NULL && hex_decode(text, strlen(text), w.descriptor, 4) == ERR_OK;
         if (!w.has_descriptor) {
             problem_add(problems, "descriptor", 0, "descriptor must be 8 hexadecimal digits");
         }
@@ -166,7 +172,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
     if (item != NULL) {
         text = cJSON_GetStringValue(item);
         if (text == NULL || strcmp(text, "C") != 0) {
-            problem_add(problems, "class", 0, "only class C sessions are supported; class B is not, yet");
+            problem_add(problems, "class", 0,
+                        "only class C sessions are supported; class B is not, yet");
         }
     }
     read_gateways(object, problems, &w);
@@ -176,13 +183,15 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
 }
 
 /* The largest fragment at the data rate; 0 and a problem where there is none. */
-static size_t fragment_size_max(const struct config *config, const struct deployment_params *p, cJSON *problems)
+static size_t fragment_size_max(const struct config *config, const struct deployment_params *p,
+                                cJSON *problems)
 {
     size_t payload_max;
 
     if (region_payload_size_max(p->region, p->data_rate, config->network_repeater_compatible,
                                 config->network_dwell_time_400ms, &payload_max) != ERR_OK) {
-        problem_add(problems, "data_rate", 0, "%s has no downlink data rate %u that carries a payload",
+        problem_add(problems, "data_rate", 0,
+                    "%s has no downlink data rate %u that carries a payload",
                     region_name(p->region), p->data_rate);
         return 0;
     }
@@ -190,8 +199,8 @@ static size_t fragment_size_max(const struct config *config, const struct deploy
     return size < FRAG_SIZE_MAX ? size : FRAG_SIZE_MAX;
 }
 
-static void plan_block(const struct wish *wish, const struct wish_facts *facts, const struct config *config,
-                       cJSON *problems, struct deployment_params *p)
+static void plan_block(const struct wish *wish, const struct wish_facts *facts,
+                       const struct config *config, cJSON *problems, struct deployment_params *p)
 {
     size_t size_max = fragment_size_max(config, p, problems);
     unsigned size = wish->fragment_size;
@@ -200,26 +209,31 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts, 
         return;
     }
     if (size > size_max) {
-        problem_add(problems, "fragment_size", 0, "fragment_size is %u, data rate %u of %s carries at most %zu octets",
-                    size, p->data_rate, region_name(p->region), size_max);
+        problem_add(problems, "fragment_size", 0,
+                    "fragment_size is %u, data rate %u of %s carries at most %zu octets", size,
+                    p->data_rate, region_name(p->region), size_max);
         return;
     }
-    if (size == 0 && fec_plan_fragment_size(facts->image_size, (unsigned)size_max, &size) != ERR_OK) {
-        problem_add(problems, "image_id", 0,
-                    "the image has %zu octets, at %zu octets a fragment it needs more than %d fragments",
-                    facts->image_size, size_max, FRAG_NUMBER_MAX);
+    if (size == 0 &&
+        fec_plan_fragment_size(facts->image_size, (unsigned)size_max, &size) != ERR_OK) {
+        problem_add(
+            problems, "image_id", 0,
+            "the image has %zu octets, at %zu octets a fragment it needs more than %d fragments",
+            facts->image_size, size_max, FRAG_NUMBER_MAX);
         return;
     }
     size_t count = (facts->image_size + size - 1) / size;
     if (count > FRAG_NUMBER_MAX) {
         problem_add(problems, "fragment_size", 0,
-                    "the image has %zu octets: %zu fragments of %u octets, more than the %d that TS004 can number",
+                    "the image has %zu octets: %zu fragments of %u octets, more than the %d that "
+                    "TS004 can number",
                     facts->image_size, count, size, FRAG_NUMBER_MAX);
         return;
     }
     if (fec_count_is_bad((unsigned)count) && !wish->allow_bad_block_count) {
         problem_add(problems, "fragment_size", 0,
-                    "%u octets make %zu fragments, a count for which TS004's code is defective (a multiple of 64 that is no "
+                    "%u octets make %zu fragments, a count for which TS004's code is defective (a "
+                    "multiple of 64 that is no "
                     "power of two): take another size, or allow_bad_block_count",
                     size, count);
         return;
@@ -228,8 +242,10 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts, 
                          ? fec_plan_coded_count((unsigned)count, config->default_expected_loss)
                          : (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
     if (count + coded > FRAG_NUMBER_MAX) {
-        problem_add(problems, "redundancy", 0, "%zu fragments and %u redundant ones are more than the %d that TS004 can "
-                    "number", count, coded, FRAG_NUMBER_MAX);
+        problem_add(problems, "redundancy", 0,
+                    "%zu fragments and %u redundant ones are more than the %d that TS004 can "
+                    "number",
+                    count, coded, FRAG_NUMBER_MAX);
         return;
     }
     p->fragment_size = (uint8_t)size;
@@ -247,8 +263,8 @@ static bool may_combine(const struct config *config, enum region region)
         if (region_data_rate(region, rate, &ignored) != ERR_OK) {
             continue;
         }
-        if (region_payload_size_max(region, rate, config->network_repeater_compatible, config->network_dwell_time_400ms,
-                                    &size) != ERR_OK ||
+        if (region_payload_size_max(region, rate, config->network_repeater_compatible,
+                                    config->network_dwell_time_400ms, &size) != ERR_OK ||
             size < MC_GROUP_SETUP_REQ_SIZE + MC_CLASS_C_SESSION_REQ_SIZE) {
             return false;
         }
@@ -256,7 +272,8 @@ static bool may_combine(const struct config *config, enum region region)
     return true;
 }
 
-static void plan_times(const struct wish *wish, const struct config *config, cJSON *problems, struct deployment_params *p)
+static void plan_times(const struct wish *wish, const struct config *config, cJSON *problems,
+                       struct deployment_params *p)
 {
     struct data_rate rate;
     const char *field = "";
@@ -265,7 +282,8 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     if (region_data_rate(p->region, p->data_rate, &rate) != ERR_OK) {
         return; /* told already */
     }
-    p->frame_airtime_ms = airtime_us(&rate, PHY_OVERHEAD + FRAG_OVERHEAD + p->fragment_size, false) / 1000 + 1;
+    p->frame_airtime_ms =
+        airtime_us(&rate, PHY_OVERHEAD + FRAG_OVERHEAD + p->fragment_size, false) / 1000 + 1;
     p->margin_ms = (uint32_t)config->network_multicast_class_c_margin_ms;
     p->scheduler_interval_ms = (uint32_t)config->network_scheduler_interval_ms;
     p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)config->default_min_gap_ms;
@@ -273,7 +291,8 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
     if (deployment_time_out(p, gateways, &p->time_out) != ERR_OK) {
         problem_add(problems, "image_id", 0,
-                    "%u frames, %u ms apart with %u gateways, do not fit into one class C session of 9.1 hours",
+                    "%u frames, %u ms apart with %u gateways, do not fit into one class C session "
+                    "of 9.1 hours",
                     p->fragment_count + p->coded_count, deployment_gap_ms(p, gateways), gateways);
         return;
     }
@@ -282,8 +301,8 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     }
 }
 
-void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config, cJSON *problems,
-               struct deployment_params *ret_params)
+void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config,
+               cJSON *problems, struct deployment_params *ret_params)
 {
     struct deployment_params p = {
         .device_count = facts->device_count,
@@ -293,10 +312,12 @@ void wish_plan(const struct wish *wish, const struct wish_facts *facts, const st
         .port_clock_sync = facts->profile->clock_sync_port,
         .gateways_max = (uint8_t)config->default_gateways_max,
         .gateway_count = (uint8_t)wish->gateway_count,
-        .attempts_max = (uint8_t)(wish->unicast_attempts > 0 ? wish->unicast_attempts : config->default_unicast_attempts),
-        .quorum_percent = (uint8_t)(wish->quorum_percent > 0 ? wish->quorum_percent : config->default_quorum_percent),
-        .setup_limit_ms =
-            1000 * (wish->setup_deadline_s > 0 ? wish->setup_deadline_s : config->default_setup_deadline_s),
+        .attempts_max = (uint8_t)(wish->unicast_attempts > 0 ? wish->unicast_attempts
+                                                             : config->default_unicast_attempts),
+        .quorum_percent = (uint8_t)(wish->quorum_percent > 0 ? wish->quorum_percent
+                                                             : config->default_quorum_percent),
+        .setup_limit_ms = 1000 * (wish->setup_deadline_s > 0 ? wish->setup_deadline_s
+                                                             : config->default_setup_deadline_s),
         .leap_s = (int8_t)config->leap_seconds,
     };
     int before = cJSON_GetArraySize(problems);
@@ -313,8 +334,9 @@ void wish_plan(const struct wish *wish, const struct wish_facts *facts, const st
     p.frequency_hz = wish->has_frequency ? wish->frequency_hz : frequency_hz;
     if (!region_frequency_is_allowed(p.region, p.frequency_hz)) {
         region_frequency_range(p.region, &low_hz, &high_hz);
-        problem_add(problems, "frequency_hz", 0, "frequency_hz is %u; %s allows multiples of 100 from %u to %u",
-                    p.frequency_hz, region_name(p.region), low_hz, high_hz);
+        problem_add(problems, "frequency_hz", 0,
+                    "frequency_hz is %u; %s allows multiples of 100 from %u to %u", p.frequency_hz,
+                    region_name(p.region), low_hz, high_hz);
     }
     memcpy(p.gateways, wish->gateways, sizeof(p.gateways));
     memcpy(p.descriptor, wish->descriptor, sizeof(p.descriptor));

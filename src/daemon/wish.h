@@ -1,5 +1,6 @@
 /*
- * wish.h - what an operator asks of a deployment, as JSON: checked when it comes, read again when it starts.
+ * wish.h - what an operator asks of a deployment, as JSON: checked when it comes, read again when
+ * it starts.
  */
 #ifndef DAEMON_WISH_H
 #define DAEMON_WISH_H
@@ -16,7 +17,7 @@ struct wish {
     enum region region;
     unsigned data_rate;
     uint32_t frequency_hz;
-    unsigned fragment_size; /* 0: auto */
+    unsigned fragment_size;    /* 0: auto */
     double redundancy_percent; /* < 0: auto */
     unsigned unicast_attempts; /* 0: default */
     int64_t setup_deadline_s;  /* 0: default */
@@ -46,7 +47,7 @@ struct wish_facts {
 /*
  * The parameters that follow; what is wrong goes to `problems` (then *ret_params is not usable).
  */
-void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config, cJSON *problems,
-               struct deployment_params *ret_params);
+void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config,
+               cJSON *problems, struct deployment_params *ret_params);
 
 #endif

@@ -8,8 +8,9 @@
 #include "lorawan/multicast_setup.h"
 
 /*
- * Many stacks compute TimeToStart when they parse the request, so that whatever the answer waits makes the start look late.
- * It waited no longer than the request has been out; a device that takes minutes is better asked for its clock.
+ * Many stacks compute TimeToStart when they parse the request, so that whatever the answer waits
+ * makes the start look late. It waited no longer than the request has been out; a device that takes
+ * minutes is better asked for its clock.
  */
 #define TIME_TO_START_EARLY_MS 5000
 #define TIME_TO_START_LATE_MS  10000

@@ -4,12 +4,16 @@
 
 #include "impl.h"
 
-/* The set-up is planned for all attempts of the slowest device, and this much more. */
-#define SETUP_EXTRA_MS 120000
+/* The set-up is planned for all attempts of the slowest device, one uplink for each command, and
+ * this much more. */
+#define SETUP_EXCHANGES 4
+#define SETUP_EXTRA_MS  120000
 
 #define GROUP_RETRY_FIRST_MS 5000
 #define GROUP_RETRY_LAST_MS  60000
-#define GROUP_FAILURES_MAX   20
+
+/* A group that cannot be deleted is left behind after so many tries, a minute apart. */
+#define RELEASE_FAILURES_MAX 180
 
 /* After a restart: what the stopped daemon had sent lands before its outcome is read. */
 #define RESTORE_SETTLE_MS 10000
@@ -63,6 +67,34 @@ static void group_call(struct deployment *d, enum deployment_action_kind kind)
     transmission_set_deadline(d, DEPLOYMENT_NEVER);
 }
 
+static int64_t setup_end_limit_ms(const struct deployment *d)
+{
+    return d->transmission.started_ms + d->params.setup_limit_ms;
+}
+
+/* Until when a failing network server is waited for: a deployment ends in a time that can be
+ * computed. */
+static int64_t give_up_ms(const struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+
+    switch (t->state) {
+    case TRANSMISSION_CREATE_GROUP:
+        return setup_end_limit_ms(d);
+    case TRANSMISSION_START_SESSION:
+    case TRANSMISSION_TRANSMIT:
+    case TRANSMISSION_STATUS:
+        return session_end_ms(d);
+    case TRANSMISSION_RELEASE:
+        return t->failure_count < RELEASE_FAILURES_MAX ? INT64_MAX : 0;
+    case TRANSMISSION_SETUP:
+    case TRANSMISSION_DONE:
+    case TRANSMISSION_STATE_COUNT:
+        break;
+    }
+    return 0;
+}
+
 /* A call of the group failed. Whether it is worth another try; the deadline is set then. */
 static bool group_is_tried_again(struct deployment *d, const struct deployment_event *event)
 {
@@ -72,7 +104,7 @@ static bool group_is_tried_again(struct deployment *d, const struct deployment_e
     if (t->failure_count < UINT8_MAX) {
         t->failure_count++;
     }
-    if (event->u.failure.is_final || t->failure_count > GROUP_FAILURES_MAX) {
+    if (event->u.failure.is_final || d->now_ms >= give_up_ms(d)) {
         return false;
     }
     transmission_set_deadline(d, d->now_ms + group_backoff_ms(t));
@@ -87,11 +119,6 @@ static enum transmission_state group_is_lost(struct deployment *d)
 
 /* the session's time */
 
-static int64_t setup_end_limit_ms(const struct deployment *d)
-{
-    return d->transmission.started_ms + d->params.setup_limit_ms;
-}
-
 static void plan_session(struct deployment *d)
 {
     struct transmission *t = &d->transmission;
@@ -103,8 +130,9 @@ static void plan_session(struct deployment *d)
             slowest_s = dev->uplink_interval_s;
         }
     }
-    int64_t end_ms =
-        d->now_ms + INT64_C(1000) * slowest_s * d->params.attempts_max + SETUP_EXTRA_MS;
+    int64_t end_ms = d->now_ms +
+                     INT64_C(1000) * slowest_s * (d->params.attempts_max + SETUP_EXCHANGES) +
+                     SETUP_EXTRA_MS;
     int64_t limit_ms = setup_end_limit_ms(d);
     if (end_ms > limit_ms && limit_ms > d->now_ms) {
         end_ms = limit_ms;
@@ -352,6 +380,7 @@ static enum transmission_state counter_read(struct deployment *d,
     struct transmission *t = &d->transmission;
 
     d->is_group_call_open = false;
+    t->failure_count = 0;
     if (t->frame_call != FRAME_CALL_UNKNOWN) {
         return t->state;
     }
@@ -371,7 +400,17 @@ static enum transmission_state counter_read(struct deployment *d,
 static enum transmission_state counter_failed(struct deployment *d,
                                               const struct deployment_event *event)
 {
-    return group_is_tried_again(d, event) ? d->transmission.state : group_is_lost(d);
+    if (group_is_tried_again(d, event)) {
+        return d->transmission.state;
+    }
+    if (event->u.failure.is_final) {
+        return group_is_lost(d);
+    }
+    /* The session is over: what the frame came to does not matter any more, what the devices have
+     * does. */
+    d->transmission.frame_call = FRAME_CALL_NONE;
+    return d->transmission.state == TRANSMISSION_TRANSMIT ? TRANSMISSION_STATUS
+                                                          : status_on_timer(d);
 }
 
 static enum transmission_state frames_restored(struct deployment *d,
@@ -560,7 +599,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_TIMER] = {transmit_timer, TO(STATUS)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(STATUS) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, TO(STATUS)},
@@ -575,7 +614,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_TIMER] = {status_timer, TO(TRANSMIT) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(TRANSMIT) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, 0},
@@ -620,6 +659,7 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
     struct transmission *t = &d->transmission;
 
     t->state = state;
+    t->failure_count = 0;
     d->is_transmission_changed = true;
     note(d, NOTE_NO_DEVICE, NOTE_STATE, state, 0);
     switch (state) {

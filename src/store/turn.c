@@ -263,6 +263,18 @@ void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id
            params);
 }
 
+void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id)
+{
+    char id[UUID_TEXT_SIZE];
+    const char *params[] = {id};
+
+    uuid_format(deployment_id, id);
+    pg_add(turn->batch,
+           "UPDATE deployment SET state = 'aborted', finished_at = now() "
+           "WHERE id = $1 AND state IN ('scheduled', 'running')",
+           1, params);
+}
+
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,
                              const char *detail, const char *problems_json)
 {

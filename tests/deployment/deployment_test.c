@@ -1,4 +1,5 @@
-/* deployment_test.c - what the simulated world does not show: bounds, every event in every state, bytes from the air. */
+/* deployment_test.c - what the simulated world does not show: bounds, every event in every state,
+ * bytes from the air. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,11 +54,11 @@ static void assert_wrong(struct deployment_params p, const char *field, enum err
     assert_string_equal(named, field);
 }
 
-#define WRONG(member, value)                               \
-    do {                                                   \
-        struct deployment_params p_ = good_params();       \
-        p_.member = value;                                 \
-        assert_wrong(p_, #member, ERR_RANGE);              \
+#define WRONG(member, value)                                                                       \
+    do {                                                                                           \
+        struct deployment_params p_ = good_params();                                               \
+        p_.member = value;                                                                         \
+        assert_wrong(p_, #member, ERR_RANGE);                                                      \
     } while (0)
 
 static void parameters_out_of_range_are_named(void **state)
@@ -117,8 +118,8 @@ static void block_ack_delay_grows_with_the_group(void **state)
 {
     (void)state;
     assert_int_equal(deployment_block_ack_delay(1, 400), 0);
-    assert_int_equal(deployment_block_ack_delay(20, 400), 0);  /* 16 s */
-    assert_int_equal(deployment_block_ack_delay(21, 400), 1);  /* 16.8 s */
+    assert_int_equal(deployment_block_ack_delay(20, 400), 0); /* 16 s */
+    assert_int_equal(deployment_block_ack_delay(21, 400), 1); /* 16.8 s */
     assert_int_equal(deployment_block_ack_delay(1000, 400), 6);
     assert_int_equal(deployment_block_ack_delay(100000, 400), 7);
 }
@@ -132,11 +133,12 @@ static void status_answers_are_read_by_the_rules_for_real_stacks(void **state)
         bool no_memory, is_frozen;
         enum status_verdict verdict;
     } cases[] = {
-        {99, 0, false, false, STATUS_INCOMPLETE}, /* LoRaMac-node right after the set-up says 0/0, too */
+        {99, 0, false, false,
+         STATUS_INCOMPLETE}, /* LoRaMac-node right after the set-up says 0/0, too */
         {0, 0, false, true, STATUS_INCOMPLETE},
         {100, 1, false, false, STATUS_AMBIGUOUS}, /* LBM without a loss, or one missing */
         {100, 1, false, true, STATUS_COMPLETE},
-        {105, 3, false, true, STATUS_COMPLETE},   /* LoRaMac-node with repaired losses */
+        {105, 3, false, true, STATUS_COMPLETE}, /* LoRaMac-node with repaired losses */
         {105, 3, false, false, STATUS_AMBIGUOUS},
         {103, 0, false, false, STATUS_AMBIGUOUS}, /* Zephyr may be too early */
         {108, 0, false, false, STATUS_COMPLETE},
@@ -154,8 +156,8 @@ static void status_answers_are_read_by_the_rules_for_real_stacks(void **state)
 }
 
 /* A deployment as it might have been stored in the given state and stage. */
-static struct deployment *restored(void *memory, enum transmission_state state, enum device_stage stage,
-                                   enum device_call call)
+static struct deployment *restored(void *memory, enum transmission_state state,
+                                   enum device_stage stage, enum device_call call)
 {
     struct deployment_params p = good_params();
     struct transmission t = {
@@ -193,7 +195,8 @@ static bool is_possible(enum transmission_state state, enum device_stage stage)
     bool is_over = state == TRANSMISSION_RELEASE || state == TRANSMISSION_DONE;
     bool is_session = state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS;
 
-    return device_stage_is_terminal(stage) ? is_over : !is_over && (!is_session || stage == DEVICE_RECEIVING);
+    return device_stage_is_terminal(stage) ? is_over
+                                           : !is_over && (!is_session || stage == DEVICE_RECEIVING);
 }
 
 static void every_event_is_taken_in_every_state(void **state)
@@ -208,12 +211,14 @@ static void every_event_is_taken_in_every_state(void **state)
             for (unsigned kind = 0; kind < DEPLOYMENT_EVENT_COUNT; kind++) {
                 for (unsigned call = CALL_NONE; call <= CALL_SENT; call++) {
                     struct deployment_actions actions;
-                    struct deployment_event event = {.kind = (enum deployment_event_kind)kind, .now_ms = NOW_MS};
+                    struct deployment_event event = {.kind = (enum deployment_event_kind)kind,
+                                                     .now_ms = NOW_MS};
                     if (!is_possible((enum transmission_state)s, (enum device_stage)stage)) {
                         continue;
                     }
-                    struct deployment *d = restored(memory, (enum transmission_state)s, (enum device_stage)stage,
-                                                    (enum device_call)call);
+                    struct deployment *d =
+                        restored(memory, (enum transmission_state)s, (enum device_stage)stage,
+                                 (enum device_call)call);
                     deployment_step(d, &event, &actions);
                     taken++;
                 }
@@ -264,15 +269,19 @@ static void bytes_from_the_air_never_break_it(void **state)
     random_init(&random, 1);
     for (unsigned run = 0; run < 20000; run++) {
         static const uint8_t ports[] = {200, 201, 202, 1};
-        enum transmission_state s = (enum transmission_state)random_below(&random, TRANSMISSION_RELEASE);
-        struct deployment *d = restored(memory, s, s >= TRANSMISSION_TRANSMIT ? DEVICE_RECEIVING
-                                                                             : (enum device_stage)random_below(&random, DEVICE_DELIVERED),
-                                        (enum device_call)random_below(&random, 5));
+        enum transmission_state s =
+            (enum transmission_state)random_below(&random, TRANSMISSION_RELEASE);
+        struct deployment *d = restored(
+            memory, s,
+            s >= TRANSMISSION_TRANSMIT ? DEVICE_RECEIVING
+                                       : (enum device_stage)random_below(&random, DEVICE_DELIVERED),
+            (enum device_call)random_below(&random, 5));
         uint8_t data[20];
         struct deployment_actions actions;
         struct deployment_event event = {.kind = DEPLOYMENT_EVENT_UPLINK, .now_ms = NOW_MS};
         for (size_t i = 0; i < sizeof(data); i++) {
-            data[i] = (uint8_t)(random_below(&random, 3) == 0 ? random_below(&random, 6) : random_next(&random));
+            data[i] = (uint8_t)(random_below(&random, 3) == 0 ? random_below(&random, 6)
+                                                              : random_next(&random));
         }
         event.u.uplink.data = data;
         event.u.uplink.data_size = random_below(&random, sizeof(data) + 1);
@@ -301,8 +310,9 @@ static void commands_have_the_bytes_of_the_specifications(void **state)
     assert_int_equal(bytes.size, 41);
     assert_memory_equal(bytes.data, "\x02\x00\x01\x00\x00\x00\x01\x02\x03", 9);
     assert_int_equal(bytes.data[30], 0x04);
-    assert_int_equal(bytes.data[36], 15);                         /* TimeOut */
-    assert_memory_equal(bytes.data + 37, "\xD2\xAD\x84\x05", 4); /* 8695250 in units of 100 Hz, DR5 */
+    assert_int_equal(bytes.data[36], 15); /* TimeOut */
+    assert_memory_equal(bytes.data + 37, "\xD2\xAD\x84\x05",
+                        4); /* 8695250 in units of 100 Hz, DR5 */
     command_encode(d, COMMAND_STATUS, NULL, &bytes);
     assert_memory_equal(bytes.data, "\x01\x01", 2); /* participants: all */
     assert_true(command_needs_key(COMMAND_GROUP));
@@ -326,11 +336,16 @@ static void more_devices_than_actions_are_served_over_several_steps(void **state
         devices[i] = (struct device){.dev_eui = i + 1, .uplink_interval_s = 60};
     }
     struct deployment *d = deployment_init(memory, &p, devices);
-    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_BEGIN, .now_ms = NOW_MS}, &actions);
+    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_BEGIN, .now_ms = NOW_MS},
+                    &actions);
     assert_int_equal(actions.count, 1);
-    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_CREATED, .now_ms = NOW_MS}, &actions);
+    deployment_step(
+        d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_CREATED, .now_ms = NOW_MS},
+        &actions);
     while (deployment_deadline(d) <= NOW_MS) {
-        deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS}, &actions);
+        deployment_step(
+            d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS},
+            &actions);
         commands += (unsigned)actions.count;
         steps++;
     }
