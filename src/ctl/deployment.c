@@ -27,13 +27,14 @@ const struct option deployment_create_options[] = {
     {OPTION_ONE, "fragment-size", "N", "octets, or auto"},
     {OPTION_ONE, "redundancy", "PERCENT", "coded fragments, or auto"},
     {OPTION_ONE, "unicast-attempts", "N", "transmissions of a command to a device"},
-    {OPTION_ONE, "start", "TIME", "of the transmission: 2024-01-31T10:20:30Z"},
+    {OPTION_ONE, "start", "TIME", "when it starts, after deployment start: 2026-12-01T22:00:00Z"},
     {OPTION_ONE, "setup-deadline", "SECONDS", "for setting up the devices"},
     {OPTION_ONE, "quorum", "PERCENT", "of the devices that must be set up"},
     {OPTION_MANY, "gateway", "ID", "only over these gateways"},
     {OPTION_ONE, "descriptor", "HEX", "8 hexadecimal digits for the devices"},
     {OPTION_ONE, "min-gap", "MS", "between two fragments"},
     {OPTION_FLAG, "allow-bad-block-count", NULL, "accept a number of fragments with a weak code"},
+    {OPTION_FLAG, "allow-any-class", NULL, "accept a device profile with neither class C nor TS005"},
     {OPTION_FLAG, "start-now", NULL, "start it as well, and wait for the start"},
     {OPTION_END, NULL, NULL, NULL},
 };
@@ -209,6 +210,8 @@ static bool add_params(cJSON *json, const struct args *args)
     }
     if (args_has(args, "allow-bad-block-count"))
         cJSON_AddTrueToObject(json, "allow_bad_block_count");
+    if (args_has(args, "allow-any-class"))
+        cJSON_AddTrueToObject(json, "allow_any_class");
     return true;
 }
 

@@ -89,14 +89,9 @@ static void print_bar(const char *title, double done, double total, const char *
 
 static const char *time_left(const struct watch *watch)
 {
-    const char *text = json_text(watch->deployment, "estimated_end");
-    struct timespec now;
-    double end;
+    const double left_s = number(watch, "remaining_s"); /* by the daemon's clock, which may run faster */
 
-    if (is_over(watch) || !parse_time(text, &end))
-        return NULL;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return span_cell(end - (double)now.tv_sec);
+    return !is_over(watch) && left_s > 0 ? span_cell(left_s) : NULL;
 }
 
 /* Devices that are past the commands of the set-up. */
@@ -122,7 +117,10 @@ static void draw_block(struct watch *watch)
               "sent");
     snprintf(text, sizeof(text), "delivered, %.0f failed", failed);
     print_bar("status", stage(watch, "delivered"), devices, text);
-    printf("  time left %s\n", left ? left : "not known");
+    if (is_over(watch))
+        printf("  over\n");
+    else
+        printf("  time left %s\n", left ? left : "not known yet");
     fflush(stdout);
     watch->is_drawn = true;
 }

@@ -91,87 +91,44 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
 
 /* deployments */
 
+/* clang-format off */
 #define NUMBER(name) "(d.params->>'" name "')::bigint"
 
 /* The gap between two frames as deployment_gap_ms() has it. */
-#define GAP_MS                                                                                     \
-    "greatest(" NUMBER(                                                                            \
-        "margin_ms") " * greatest(1, (length(t.gateways) - length(replace(t.gateways, '*', "       \
-                     "'')))), "                                                                    \
-                     "(" NUMBER("frame_airtime_ms") " / (d.params->>'duty_cycle')::double "        \
-                                                    "precision)::bigint, " NUMBER(                 \
-                                                        "min_gap_ms") ")"
+#define GAP_MS \
+    "greatest(" NUMBER("margin_ms") " * greatest(1, length(t.gateways) - length(replace(t.gateways, '*', ''))), " \
+    "(" NUMBER("frame_airtime_ms") " / (d.params->>'duty_cycle')::double precision)::bigint, " NUMBER("min_gap_ms") ")"
 
-#define DEPLOYMENT_JSON                                                                                                                                                               \
-    "json_build_object('id', d.id, 'name', d.name, 'state', d.state, 'transmission_state', "                                                                                          \
-    "t.state, "                                                                                                                                                                       \
-    "'image_id', d.image_id, 'image_name', i.name, 'image_version', i.version, 'image_size', "                                                                                        \
-    "i.size, "                                                                                                                                                                        \
-    "'image_sha256', encode(i.sha256, 'hex'), 'application_id', d.application_id, "                                                                                                   \
-    "'device_count', d.device_count, "                                                                                                                                                \
-    "'stages', (SELECT coalesce(json_object_agg(s.stage, s.n), '{}') FROM (SELECT stage, "                                                                                            \
-    "count(*) AS n "                                                                                                                                                                  \
-    "FROM deployment_device WHERE deployment_id = d.id GROUP BY stage) s), "                                                                                                          \
-    "'reasons', (SELECT coalesce(json_object_agg(s.reason, s.n), '{}') FROM (SELECT reason, "                                                                                         \
-    "count(*) AS n "                                                                                                                                                                  \
-    "FROM deployment_device WHERE deployment_id = d.id AND reason <> 'none' GROUP BY reason) s), "                                                                                    \
-    "'fragment_size', " NUMBER("fragment_size") ", 'fragment_count', " NUMBER("fragment_count") ", 'coded_count', " NUMBER(                                                           \
-        "coded_count") ", 'fragments_sent', t.next_number - 1, "                                                                                                                      \
-                       "'fragments_total', t.last_number, 'frames_sent', t.frame_count, "                                                                                             \
-                       "'region', d.params->>'region', "                                                                                                                              \
-                       "'data_rate', " NUMBER("data_rate") ", 'frequency_hz', " NUMBER(                                                                                               \
-                           "frequency_hz") ", "                                                                                                                                       \
-                                           "'probe_round', t.probe_round, "                                                                                                           \
-                                           "'session_time', " TIME_MS(                                                                                                                \
-                                               "t.session_time_ms") ", "                                                                                                              \
-                                                                    "'session_end', CASE WHEN "                                                                                       \
-                                                                    "t.session_time_ms > 0 "                                                                                          \
-                                                                    "THEN " TIME(                                                                                                     \
-                                                                        "to_timestamp(t.session_"                                                                                     \
-                                                                        "time_ms / 1000 + "                                                                                           \
-                                                                        "(1 << "                                                                                                      \
-                                                                        "(d.params->>'time_out'):"                                                                                    \
-                                                                        ":integer))") " END, "                                                                                        \
-                                                                                      "'estimated"                                                                                    \
-                                                                                      "_end', "                                                                                       \
-                                                                                      "CASE WHEN "                                                                                    \
-                                                                                      "t.state = "                                                                                    \
-                                                                                      "'transmit'"                                                                                    \
-                                                                                      " THEN"                                                                                         \
-                                                                                      " " TIME(                                                                                       \
-                                                                                          "to_"                                                                                       \
-                                                                                          "timest"                                                                                    \
-                                                                                          "amp(("                                                                                     \
-                                                                                          "t."                                                                                        \
-                                                                                          "next_"                                                                                     \
-                                                                                          "emissi"                                                                                    \
-                                                                                          "on_ms "                                                                                    \
-                                                                                          "+ "                                                                                        \
-                                                                                          "(t."                                                                                       \
-                                                                                          "last_"                                                                                     \
-                                                                                          "number"                                                                                    \
-                                                                                          " + 1 "                                                                                     \
-                                                                                          "- "                                                                                        \
-                                                                                          "t."                                                                                        \
-                                                                                          "next_"                                                                                     \
-                                                                                          "number"                                                                                    \
-                                                                                          ") "                                                                                        \
-                                                                                          "*"                                                                                         \
-                                                                                          " " GAP_MS                                                                                  \
-                                                                                          ")::"                                                                                       \
-                                                                                          "double"                                                                                    \
-                                                                                          " preci"                                                                                    \
-                                                                                          "sion "                                                                                     \
-                                                                                          "/ "                                                                                        \
-                                                                                          "1000)") " END, "                                                                           \
-                                                                                                   "'created_at', " TIME("d.created_at") ", 'started_at', " TIME(                     \
-                                                                                                       "d.started_at") ", "                                                           \
-                                                                                                                       "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME( \
-                                                                                                                           "d.start_at") ", 'problems', d.problems)"
+/* Milliseconds until the last planned fragment is out. */
+#define REMAINING_MS "(t.last_number + 1 - t.next_number) * " GAP_MS
+
+#define COUNTS(column, condition) \
+    "(SELECT coalesce(json_object_agg(s.name, s.n), '{}') FROM (SELECT " column " AS name, count(*) AS n " \
+    "FROM deployment_device WHERE deployment_id = d.id AND " condition " GROUP BY 1) s)"
+
+#define DEPLOYMENT_JSON \
+    "json_build_object('id', d.id, 'name', d.name, 'state', d.state, 'transmission_state', t.state, " \
+    "'image_id', d.image_id, 'image_name', i.name, 'image_version', i.version, 'image_size', i.size, " \
+    "'image_sha256', encode(i.sha256, 'hex'), 'application_id', d.application_id, " \
+    "'device_count', d.device_count, 'stages', " COUNTS("stage", "true") ", " \
+    "'reasons', " COUNTS("reason", "reason <> 'none'") ", " \
+    "'fragment_size', " NUMBER("fragment_size") ", 'fragment_count', " NUMBER("fragment_count") ", " \
+    "'coded_count', " NUMBER("coded_count") ", 'fragments_sent', t.next_number - 1, " \
+    "'fragments_total', t.last_number, 'frames_sent', t.frame_count, 'probe_round', t.probe_round, " \
+    "'region', d.params->>'region', 'data_rate', " NUMBER("data_rate") ", " \
+    "'frequency_hz', " NUMBER("frequency_hz") ", 'session_time', " TIME_MS("t.session_time_ms") ", " \
+    "'session_end', CASE WHEN t.session_time_ms > 0 THEN " TIME("to_timestamp(t.session_time_ms / 1000 + " \
+    "(1 << (d.params->>'time_out')::integer))") " END, " \
+    "'remaining_s', CASE WHEN t.state = 'transmit' THEN " REMAINING_MS " / 1000.0 END, " \
+    "'estimated_end', CASE WHEN t.state = 'transmit' THEN " \
+    TIME("to_timestamp((t.next_emission_ms + " REMAINING_MS ")::double precision / 1000)") " END, " \
+    "'created_at', " TIME("d.created_at") ", 'started_at', " TIME("d.started_at") ", " \
+    "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME("d.start_at") ", 'problems', d.problems)"
 
 #define DEPLOYMENT_FROM                                                                            \
     " FROM deployment d JOIN image i ON i.id = d.image_id LEFT JOIN transmission t ON "            \
     "t.deployment_id = d.id "
+/* clang-format on */
 
 void store_deployment_add(struct store *store, const struct store_draft *draft, store_json_fn *done,
                           void *arg)
@@ -216,7 +173,8 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'fragment_size', NULL, 'fragment_count', NULL, 'coded_count', NULL, 'fragments_sent', "
         "NULL, "
         "'fragments_total', NULL, 'frames_sent', NULL, 'region', NULL, 'data_rate', NULL, "
-        "'frequency_hz', NULL, 'session_time', NULL, 'session_end', NULL, 'estimated_end', NULL, "
+        "'frequency_hz', NULL, 'probe_round', NULL, 'session_time', NULL, 'session_end', NULL, "
+        "'estimated_end', NULL, "
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
                             "'start_at', " TIME(
