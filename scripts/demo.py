@@ -154,6 +154,7 @@ def main():
     args = parse()
     build = os.path.abspath(os.environ.get("FUOTAD_BUILD", os.path.join(ROOT, "build")))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     rig = Rig(build, args.rate)
     try:
         return 0 if run(args, build, rig)["is_good"] else 1
