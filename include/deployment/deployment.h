@@ -103,7 +103,7 @@ enum device_flag {
 struct device {
     uint64_t dev_eui;
     int64_t deadline_ms;    /* when something must happen by itself; DEPLOYMENT_NEVER */
-    int64_t last_uplink_ms; /* 0: none heard */
+    int64_t last_uplink_ms; /* when the last uplink was received; 0: none heard */
     int64_t sent_ms;        /* when a session request last left; 0: never */
     struct uuid item_id;    /* of the queued command at the network server */
     uint32_t uplink_interval_s;

@@ -26,7 +26,6 @@
 #define DEPLOYMENT_QUIET_MS                                                                        \
     60000 /* no unicast command goes out later than this before SessionTime */
 #define DEPLOYMENT_SETUP_END_MS 90000 /* the set-up ends this long before SessionTime */
-#define DEPLOYMENT_WINDOW_MS    60000 /* fragments queued ahead at the network server at most */
 
 struct deployment_params {
     uint32_t device_count; /* 1 .. DEPLOYMENT_DEVICES_MAX */
@@ -84,10 +83,6 @@ MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
 /* The time between the starts of two frames with `gateway_count` (>= 1) gateways: what the network
  * server's spacing, the duty cycle and the operator ask for. */
 uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_count);
-
-/* Whether the gap is longer than the network server's own spacing, so that one frame at a time must
- * be queued. */
-bool deployment_is_one_at_a_time(const struct deployment_params *p, unsigned gateway_count);
 
 /*
  * The smallest TimeOut whose session holds all frames, probes and status requests with

@@ -27,6 +27,8 @@ struct profile_call {
     struct uuid id;
 };
 
+static void answer_waiting(struct daemon *daemon, const struct uuid *profile_id);
+
 static struct profile *find_profile(struct daemon *daemon, const struct uuid *id)
 {
     for (size_t i = 0; i < daemon->profile_count; i++) {
@@ -47,6 +49,7 @@ static void on_profile(void *arg, enum network_outcome outcome, const char *text
     if (outcome == NETWORK_DONE && profile != NULL) {
         profile->facts = answer->profile;
         profile->is_known = true;
+        answer_waiting(call->daemon, &call->id);
     }
     free(call);
 }
@@ -68,11 +71,12 @@ const struct network_profile *profile_get(struct daemon *daemon, const struct uu
         profile = &daemon->profiles[at];
         *profile = (struct profile){.id = *id};
     }
-    if (profile->asked_at == 0 ||
-        now - profile->asked_at > (profile->is_known ? PROFILE_AGAIN_MS : PROFILE_RETRY_MS)) {
+    uint64_t again_ms = profile->is_known ? PROFILE_AGAIN_MS : PROFILE_RETRY_MS;
+    if (!profile->is_asked || now - profile->asked_at > again_ms) {
         struct profile_call *call = must(malloc(sizeof(*call)));
         *call = (struct profile_call){.daemon = daemon, .id = *id};
-        profile->asked_at = now + 1;
+        profile->is_asked = true;
+        profile->asked_at = now;
         daemon->network.read_profile(daemon->network.self, id, on_profile, call);
     }
     return profile->is_known ? &profile->facts : NULL;
@@ -118,6 +122,15 @@ static bool was_answered(const struct daemon *daemon, uint64_t dev_eui, uint32_t
     return entry->dev_eui == dev_eui && entry->f_cnt == f_cnt;
 }
 
+void clock_service_on_join(struct daemon *daemon, const struct network_event *event)
+{
+    if (daemon->clock_capacity >
+        0) { /* its counter begins anew: the next request may have the same */
+        struct clock_entry *entry = find_entry(daemon, event->dev_eui);
+        entry->f_cnt = entry->dev_eui != 0 ? UINT32_MAX : 0;
+    }
+}
+
 static void on_answers(void *arg, enum err err, const char *text, size_t count,
                        const uint64_t *dev_euis, const uint32_t *f_cnts)
 {
@@ -125,6 +138,7 @@ static void on_answers(void *arg, enum err err, const char *text, size_t count,
 
     if (err != ERR_OK) {
         log_warning("clock service: earlier answers cannot be read: %s", text);
+        daemon->has_clock_answers = false; /* the janitor tries again */
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -134,6 +148,7 @@ static void on_answers(void *arg, enum err err, const char *text, size_t count,
 
 void clock_service_load(struct daemon *daemon)
 {
+    daemon->has_clock_answers = true; /* asked for */
     store_load_clock_answers(daemon->store, on_answers, daemon);
 }
 
@@ -141,6 +156,7 @@ void clock_service_load(struct daemon *daemon)
 
 struct answer {
     uint64_t dev_eui;
+    uint32_t f_cnt;
     int64_t expires_ms;
     uint8_t f_port;
     uint8_t data[8];
@@ -180,6 +196,7 @@ static void answer_request(struct daemon *daemon, const struct network_event *ev
     }
     struct answer *answer = must(calloc(1, sizeof(*answer)));
     answer->dev_eui = event->dev_eui;
+    answer->f_cnt = event->f_cnt;
     answer->f_port = event->f_port;
     answer->expires_ms = daemon_now_ms(daemon) + ANSWER_EXPIRES_MS;
     if (app_time_ans_encode(correction_s, req->token, answer->data, sizeof(answer->data),
@@ -190,6 +207,30 @@ static void answer_request(struct daemon *daemon, const struct network_event *ev
     put_entry(daemon, event->dev_eui, event->f_cnt);
     store_turn_clock_answer(engine_store_turn(daemon), event->dev_eui, event->f_cnt);
     engine_after_commit(daemon, queue_answer, answer);
+}
+
+/* A request whose profile is not known yet waits for it; one at a time, the device asks again. */
+static void keep_waiting(struct daemon *daemon, const struct network_event *event)
+{
+    struct waiting_request *waiting = &daemon->waiting_request;
+
+    if (event->data_size <= sizeof(waiting->data)) {
+        waiting->event = *event;
+        memcpy(waiting->data, event->data, event->data_size);
+        waiting->is_kept = true;
+    }
+}
+
+static void answer_waiting(struct daemon *daemon, const struct uuid *profile_id)
+{
+    struct waiting_request *waiting = &daemon->waiting_request;
+
+    if (waiting->is_kept &&
+        memcmp(&waiting->event.profile_id, profile_id, sizeof(*profile_id)) == 0) {
+        waiting->is_kept = false;
+        waiting->event.data = waiting->data;
+        clock_service_on_uplink(daemon, &waiting->event);
+    }
 }
 
 void clock_service_on_uplink(struct daemon *daemon, const struct network_event *event)
@@ -203,6 +244,9 @@ void clock_service_on_uplink(struct daemon *daemon, const struct network_event *
         return;
     }
     const struct network_profile *profile = profile_get(daemon, &event->profile_id);
+    if (profile == NULL && event->f_port == PACKAGE_PORT_CLOCK_SYNC) {
+        keep_waiting(daemon, event);
+    }
     if (profile == NULL || event->f_port != profile->clock_sync_port ||
         was_answered(daemon, event->dev_eui, event->f_cnt)) {
         return;

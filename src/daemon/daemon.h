@@ -50,12 +50,20 @@ struct profile {
     struct uuid id;
     struct network_profile facts;
     bool is_known;
+    bool is_asked;
     uint64_t asked_at; /* uv_now() of the last question */
 };
 
 struct clock_entry { /* of the last AppTimeReq that was answered */
     uint64_t dev_eui;
     uint32_t f_cnt;
+};
+
+/* An AppTimeReq whose device profile is being asked for. */
+struct waiting_request {
+    bool is_kept;
+    struct network_event event;
+    uint8_t data[32];
 };
 
 struct turn;
@@ -85,6 +93,8 @@ struct daemon {
     size_t profile_count;
     struct clock_entry *clock_entries; /* a hash table */
     size_t clock_capacity, clock_count;
+    bool has_clock_answers; /* read, or asked for */
+    struct waiting_request waiting_request;
     /* api */
     struct token *tokens;
     size_t token_count;
@@ -107,6 +117,7 @@ int64_t real_us(void);
 void engine_start(struct daemon *daemon);
 /* Loads what is running in the database; also after a failed commit. */
 void engine_reload(struct daemon *daemon);
+/* Takes up a deployment that was just started. */
 void engine_load_one(struct daemon *daemon, const struct uuid *id);
 struct running *engine_find(struct daemon *daemon, const struct uuid *id);
 /* Steps one event of a deployment now. */
@@ -138,6 +149,7 @@ void action_perform(struct daemon *daemon, struct running *r,
 /* clock_service.c */
 void clock_service_load(struct daemon *daemon);
 void clock_service_on_uplink(struct daemon *daemon, const struct network_event *event);
+void clock_service_on_join(struct daemon *daemon, const struct network_event *event);
 /* The profile's facts; NULL while they are being asked for. */
 const struct network_profile *profile_get(struct daemon *daemon, const struct uuid *id);
 

@@ -353,11 +353,13 @@ void engine_on_network_event(void *arg, const struct network_event *event)
     struct daemon *daemon = arg;
     struct deployment_event out = {0};
 
-    if (daemon->is_reloading || daemon->must_reload || daemon->is_stopping) {
+    if (!engine_is_loaded(daemon) || daemon->is_stopping) {
         return; /* the batch is rejected, or comes again after the restart */
     }
     if (event->kind == NETWORK_UPLINK) {
         clock_service_on_uplink(daemon, event);
+    } else if (event->kind == NETWORK_JOIN) {
+        clock_service_on_join(daemon, event);
     }
     for (struct running *r = daemon->running; r != NULL; r = r->next) {
         if (!find_device(r, event->dev_eui, &out.device_index)) {
@@ -396,7 +398,7 @@ void engine_on_batch(void *arg)
     if (daemon->is_stopping) {
         return; /* never acknowledged: it comes again after the next start */
     }
-    if (daemon->is_reloading || daemon->must_reload) {
+    if (!engine_is_loaded(daemon)) {
         daemon->network.reject(daemon->network.self);
         return;
     }
@@ -467,11 +469,19 @@ static enum err make_running(struct daemon *daemon, struct stored_deployment *st
 struct load_call {
     struct daemon *daemon;
     struct uuid id;
+    bool is_start; /* of a new deployment: nobody waits for it */
 };
 
-static void load_ended(struct daemon *daemon)
+static void load_ended(struct daemon *daemon, bool is_start)
 {
-    if (daemon->loads_left > 0 && --daemon->loads_left == 0) {
+    if (is_start) {
+        if (engine_is_loaded(daemon)) {
+            engine_set_applications(daemon);
+        }
+        return;
+    }
+    if (daemon->loads_left > 0 && --daemon->loads_left == 0 && !daemon->must_reload &&
+        !daemon->is_reloading) {
         engine_set_applications(daemon);
         requests_run_open(daemon, !daemon->is_loaded);
         daemon->is_loaded = true;
@@ -484,14 +494,20 @@ static void on_load(void *arg, enum err err, const char *text, struct stored_dep
     struct daemon *daemon = call->daemon;
     char id[UUID_TEXT_SIZE];
 
+    bool is_start = call->is_start;
+
     uuid_format(&call->id, id);
     free(call);
+    if (daemon->is_reloading) { /* of an earlier loading: the one under way brings it again */
+        load_ended(daemon, is_start);
+        return;
+    }
     if (err != ERR_OK) {
         log_error("deployment: cannot be loaded: %s deployment=%s", text, id);
         if (err == ERR_UNAVAILABLE) {
             daemon->must_reload = true;
         }
-        load_ended(daemon);
+        load_ended(daemon, is_start);
         return;
     }
     struct running *r = must(calloc(1, sizeof(*r)));
@@ -499,26 +515,31 @@ static void on_load(void *arg, enum err err, const char *text, struct stored_dep
     if (engine_find(daemon, &stored->id) != NULL || make_running(daemon, stored, r) != ERR_OK) {
         log_error("deployment: what is stored cannot be used deployment=%s", id);
         free_running(r);
-        load_ended(daemon);
+        load_ended(daemon, is_start);
         return;
     }
     r->next = daemon->running;
     daemon->running = r;
     log_info("deployment: %s state=%s deployment=%s", is_new ? "begins" : "goes on",
              transmission_state_name(deployment_get_transmission(r->d)->state), id);
-    load_ended(daemon);
+    load_ended(daemon, is_start);
     engine_step(daemon, r,
                 &(struct deployment_event){.kind = is_new ? DEPLOYMENT_EVENT_BEGIN
                                                           : DEPLOYMENT_EVENT_RESTORED});
 }
 
-void engine_load_one(struct daemon *daemon, const struct uuid *id)
+static void load(struct daemon *daemon, const struct uuid *id, bool is_start)
 {
     struct load_call *call = must(malloc(sizeof(*call)));
 
-    *call = (struct load_call){.daemon = daemon, .id = *id};
-    daemon->loads_left++;
+    *call = (struct load_call){.daemon = daemon, .id = *id, .is_start = is_start};
+    daemon->loads_left += !is_start;
     store_load(daemon->store, id, on_load, call);
+}
+
+void engine_load_one(struct daemon *daemon, const struct uuid *id)
+{
+    load(daemon, id, true);
 }
 
 static void on_running(void *arg, enum err err, const char *text, const struct uuid *ids,
@@ -534,9 +555,9 @@ static void on_running(void *arg, enum err err, const char *text, const struct u
     }
     daemon->loads_left++; /* for this function itself */
     for (size_t i = 0; i < count; i++) {
-        engine_load_one(daemon, &ids[i]);
+        load(daemon, &ids[i], false);
     }
-    load_ended(daemon);
+    load_ended(daemon, false);
 }
 
 void engine_reload(struct daemon *daemon)

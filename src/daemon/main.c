@@ -25,7 +25,8 @@
 #define DATABASE_RETRY_S 2
 #define JANITOR_MS       250
 #define DUE_CHECK_MS     1000
-#define STOP_LIMIT_MS    4000
+#define STOP_LIMIT_MS    3500
+#define LATE_MS          1000
 #define GRPC_IN_FLIGHT   200
 #define GRPC_QUEUE       200000
 #define GRPC_MESSAGE_MAX (64u << 20)
@@ -228,6 +229,9 @@ static void on_janitor(uv_timer_t *timer)
     if (!daemon->has_tokens && store_is_connected(daemon->store)) {
         api_load_tokens(daemon);
     }
+    if (!daemon->has_clock_answers && store_is_connected(daemon->store)) {
+        clock_service_load(daemon);
+    }
     if (daemon->is_loaded && store_is_connected(daemon->store) &&
         uv_now(&daemon->loop) >= daemon->next_due_check) {
         daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
@@ -248,13 +252,10 @@ static void close_handle(uv_handle_t *handle)
     }
 }
 
-static void on_part_closed(void *arg)
+static void on_store_closed(void *arg)
 {
     struct daemon *daemon = arg;
 
-    if (--daemon->open_parts > 0) {
-        return;
-    }
     close_handle((uv_handle_t *)&daemon->timer);
     close_handle((uv_handle_t *)&daemon->prepare);
     close_handle((uv_handle_t *)&daemon->janitor);
@@ -264,15 +265,33 @@ static void on_part_closed(void *arg)
     close_handle((uv_handle_t *)&daemon->sighup);
 }
 
+/* What is asked of the network server may still report, and save: the store goes last. */
+static void on_part_closed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (--daemon->open_parts == 0) {
+        store_close(daemon->store, on_store_closed, daemon);
+    }
+}
+
+/* A broker or a name server that does not answer may hold a worker thread: we do not wait for it.
+ */
+static void on_late(uv_timer_t *timer)
+{
+    (void)timer;
+    log_warning("main: something hangs, leaving all the same");
+    _exit(0); /* what matters is committed */
+}
+
 static void close_parts(struct daemon *daemon)
 {
     daemon->is_stopping = true;
-    daemon->open_parts = 3;
-    uv_timer_stop(&daemon->janitor);
+    daemon->open_parts = 2;
+    uv_timer_start(&daemon->janitor, on_late, LATE_MS, 0);
     uv_prepare_stop(&daemon->prepare);
     http_server_close(daemon->http, on_part_closed, daemon);
     daemon->network.close(daemon->network.self, on_part_closed, daemon);
-    store_close(daemon->store, on_part_closed, daemon);
 }
 
 /* Commits that are open get their time; then everything closes. */
@@ -379,24 +398,15 @@ static enum err start_network(struct daemon *daemon)
     return chirpstack_new(&daemon->loop, &options, &callbacks, daemon, &daemon->network);
 }
 
-static volatile sig_atomic_t stop_early;
-
-static void on_early_signal(int number)
-{
-    (void)number;
-    stop_early = 1;
-}
-
-/* Waits for the database, as long as it takes. */
+/* Waits for the database, as long as it takes. Nothing is held yet: a signal just ends the program.
+ */
 static enum err migrate_when_possible(const struct config *config, bool is_patient)
 {
     char text[500] = "";
     enum err err;
 
-    signal(SIGTERM, on_early_signal);
-    signal(SIGINT, on_early_signal);
     while ((err = migrate(config->database_conninfo, text, sizeof(text))) == ERR_UNAVAILABLE &&
-           is_patient && !stop_early) {
+           is_patient) {
         log_warning("database: waiting for it: %s", text);
         notify("STATUS=waiting for the database");
         sleep(DATABASE_RETRY_S);
@@ -406,9 +416,7 @@ static enum err migrate_when_possible(const struct config *config, bool is_patie
     } else {
         log_error("database: %s", text);
     }
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    return stop_early ? ERR_UNAVAILABLE : err;
+    return err;
 }
 
 static int run(struct daemon *daemon)

@@ -63,6 +63,10 @@ static bool is_full(const struct preflight *p)
 
 static void end_with_problems(struct preflight *p)
 {
+    if (p->daemon->is_stopping) { /* the request stays open: the next start takes it up */
+        release(p);
+        return;
+    }
     char *json = must(cJSON_PrintUnformatted(p->problems));
     char detail[120], id[UUID_TEXT_SIZE];
     int count = cJSON_GetArraySize(p->problems);
@@ -81,7 +85,7 @@ static void end_with_problems(struct preflight *p)
 
 struct started {
     struct daemon *daemon;
-    struct uuid id;
+    struct uuid id, request_id;
 };
 
 static void on_started(void *arg, enum err err, const char *text)
@@ -92,6 +96,12 @@ static void on_started(void *arg, enum err err, const char *text)
         engine_load_one(started->daemon, &started->id);
     } else {
         log_error("preflight: the deployment could not be started: %s", text);
+        if (err == ERR_UNAVAILABLE) {
+            started->daemon->must_reload = true; /* it may be running in the database */
+        } else {
+            store_turn_request_done(engine_store_turn(started->daemon), &started->request_id, false,
+                                    "the deployment was started or ended already", NULL);
+        }
     }
     free(started);
 }
@@ -135,7 +145,8 @@ static void start(struct preflight *p, const struct deployment_params *params)
             .mc_key_sealed_size = sizeof(sealed),
         };
         struct started *started = must(malloc(sizeof(*started)));
-        *started = (struct started){.daemon = daemon, .id = p->deployment_id};
+        *started =
+            (struct started){.daemon = daemon, .id = p->deployment_id, .request_id = p->request_id};
         store_start(daemon->store, &start, on_started, started);
         release(p);
     }
@@ -185,6 +196,10 @@ static void finish(struct preflight *p)
 {
     struct deployment_params params;
 
+    if (p->daemon->is_stopping) {
+        release(p);
+        return;
+    }
     check_profiles(p);
     if (cJSON_GetArraySize(p->problems) == 0) {
         struct wish_facts facts = {
@@ -307,7 +322,7 @@ static void ask_the_rest(struct preflight *p)
 {
     struct network_driver *network = &p->daemon->network;
 
-    if (p->is_given_up) {
+    if (p->is_given_up || p->daemon->is_stopping) {
         end_with_problems(p);
         return;
     }
@@ -447,7 +462,8 @@ static void ask_devices(struct preflight *p)
 {
     struct network_driver *network = &p->daemon->network;
 
-    while (p->next < p->count && p->in_flight < IN_FLIGHT_MAX && !p->is_given_up && !is_full(p)) {
+    while (!p->daemon->is_stopping && p->next < p->count && p->in_flight < IN_FLIGHT_MAX &&
+           !p->is_given_up && !is_full(p)) {
         struct candidate_call *call = must(malloc(sizeof(*call)));
         *call = (struct candidate_call){.p = p, .index = p->next++};
         p->in_flight++;

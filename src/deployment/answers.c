@@ -71,7 +71,8 @@ static void on_session_ans(struct deployment *d, struct device *dev,
     }
     int64_t error_ms =
         received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
-    int64_t waited_ms = dev->sent_ms > 0 ? d->now_ms - dev->sent_ms : 0;
+    int64_t waited_ms =
+        dev->sent_ms > 0 && received_ms > dev->sent_ms ? received_ms - dev->sent_ms : 0;
     if (waited_ms > ANSWER_WAITED_MAX_MS) {
         waited_ms = ANSWER_WAITED_MAX_MS;
     }
@@ -165,7 +166,8 @@ static void on_frag_setup_ans(struct deployment *d, struct device *dev,
     }
 }
 
-static void on_fragmentation(struct deployment *d, struct device *dev, struct reader *r)
+static void on_fragmentation(struct deployment *d, struct device *dev, struct reader *r,
+                             int64_t received_ms)
 {
     struct fragmentation_ans ans;
     enum err err;
@@ -182,7 +184,7 @@ static void on_fragmentation(struct deployment *d, struct device *dev, struct re
             on_frag_setup_ans(d, dev, &ans.u.session_setup);
             break;
         case FRAGMENTATION_SESSION_STATUS_ANS:
-            status_on_answer(d, dev, &ans.u.session_status);
+            status_on_answer(d, dev, &ans.u.session_status, received_ms);
             break;
         case FRAGMENTATION_SESSION_DELETE_ANS:
             break;
@@ -244,7 +246,10 @@ void device_on_uplink(struct deployment *d, struct device *dev,
     if (device_stage_is_terminal(dev->stage)) {
         return;
     }
-    dev->last_uplink_ms = d->now_ms;
+    if (dev->last_uplink_ms == event->u.uplink.received_ms) {
+        return; /* the broker delivered it again */
+    }
+    dev->last_uplink_ms = event->u.uplink.received_ms;
     device_touch(d, dev);
     gateways_learn(d, dev, event->u.uplink.gateways, event->u.uplink.gateway_count);
     reader_init(&r, event->u.uplink.data, event->u.uplink.data_size);
@@ -254,7 +259,7 @@ void device_on_uplink(struct deployment *d, struct device *dev,
     if (event->u.uplink.f_port == p->port_multicast_setup) {
         on_multicast_setup(d, dev, &r, event->u.uplink.received_ms);
     } else if (event->u.uplink.f_port == p->port_fragmentation) {
-        on_fragmentation(d, dev, &r);
+        on_fragmentation(d, dev, &r, event->u.uplink.received_ms);
     } else if (event->u.uplink.f_port == p->port_clock_sync) {
         on_clock_sync(d, dev, &r);
     }

@@ -8,6 +8,9 @@
 
 #define NOT_IN_HEAP UINT32_MAX
 
+/* After a restart deadlines wait for the events that the broker kept. */
+#define ANSWER_GRACE_MS 60000
+
 /* Devices that one TIMER serves at most; more of them mean "deadline now". */
 #define DEVICES_PER_STEP 256
 
@@ -316,6 +319,10 @@ static void restore_calls(struct deployment *d)
         }
         if (dev->call == CALL_UNKNOWN) {
             device_set_deadline(d, dev, d->now_ms);
+        } else if ((dev->call == CALL_QUEUED || dev->call == CALL_SENT) &&
+                   dev->deadline_ms < d->now_ms + ANSWER_GRACE_MS) {
+            /* What came while we were away still waits at the broker. */
+            device_set_deadline(d, dev, d->now_ms + ANSWER_GRACE_MS);
         }
     }
 }

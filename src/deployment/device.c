@@ -76,7 +76,9 @@ void device_give_up(struct deployment *d, struct device *dev)
     const struct stage_rule *rule = &stage_rules[dev->stage];
     enum reason reason = dev->sent_count > 0 ? rule->no_answer : rule->not_sent;
 
-    if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_HAS_SESSION) == 0) {
+    if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_HAS_FRAGMENTATION) == 0) {
+        reason = REASON_FRAGMENTATION_NO_ANSWER;
+    } else if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_HAS_SESSION) == 0) {
         reason = REASON_SESSION_NO_ANSWER; /* it may never have opened the session */
     } else if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_REJOINED) != 0) {
         reason = REASON_SESSION_LOST;
@@ -233,7 +235,7 @@ static void on_call_failed(struct deployment *d, struct device *dev,
                            const struct deployment_event *event)
 {
     note(d, index_of(d, dev), NOTE_CALL_FAILED, dev->command, event->u.failure.is_final);
-    if (event->u.failure.is_final) {
+    if (event->u.failure.is_final && dev->command == stage_command(d, dev)) {
         device_fail(d, dev, event->u.failure.reason, 0);
         return;
     }
@@ -250,6 +252,9 @@ static void on_call_failed(struct deployment *d, struct device *dev,
 static void on_join(struct deployment *d, struct device *dev)
 {
     note(d, index_of(d, dev), NOTE_JOIN, 0, 0);
+    if (d->transmission.state == TRANSMISSION_CREATE_GROUP) {
+        return; /* nothing was set up yet */
+    }
     if (d->transmission.state == TRANSMISSION_SETUP ||
         d->transmission.state == TRANSMISSION_START_SESSION) {
         device_set_flag(d, dev,

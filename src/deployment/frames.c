@@ -39,15 +39,16 @@ void frame_send(struct deployment *d, enum frame_kind kind)
     struct transmission *t = &d->transmission;
     unsigned gateways = deployment_gateway_count(d);
     int64_t emission_ms = next_emission_ms(d);
-    /* A deeper queue than one would be emptied at the server's own, faster pace. */
-    int64_t window_ms =
-        deployment_is_one_at_a_time(&d->params, gateways) ? 0 : DEPLOYMENT_WINDOW_MS;
 
     if (t->frame_call != FRAME_CALL_NONE) {
         return;
     }
-    if (emission_ms - d->now_ms > window_ms) {
-        transmission_set_deadline(d, emission_ms - window_ms);
+    /*
+     * One frame at a time, by our own clock: the network server spaces a frame only behind rows
+     * that still wait, and sends at once when its queue has just drained.
+     */
+    if (emission_ms > d->now_ms) {
+        transmission_set_deadline(d, emission_ms);
         return;
     }
     struct deployment_action *action = act(d, DEPLOYMENT_ACTION_FRAME);

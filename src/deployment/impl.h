@@ -72,7 +72,7 @@ enum transmission_state status_on_timer(struct deployment *d);
 enum transmission_state status_on_frame(struct deployment *d);
 enum transmission_state status_on_device(struct deployment *d);
 void status_on_answer(struct deployment *d, struct device *dev,
-                      const struct frag_session_status_ans *ans);
+                      const struct frag_session_status_ans *ans, int64_t received_ms);
 
 /* frames.c: pacing of the multicast frames */
 int64_t session_end_ms(const struct deployment *d);

@@ -78,11 +78,6 @@ uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_c
     return p->min_gap_ms > gap_ms ? p->min_gap_ms : gap_ms;
 }
 
-bool deployment_is_one_at_a_time(const struct deployment_params *p, unsigned gateway_count)
-{
-    return deployment_gap_ms(p, gateway_count) > server_gap_ms(p, gateway_count);
-}
-
 int64_t deployment_status_wait_ms(const struct deployment_params *p)
 {
     /* The random delay, then what the stacks take to prepare and send, and a margin. */

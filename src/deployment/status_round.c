@@ -79,13 +79,7 @@ static void finalize(struct deployment *d, struct device *dev)
         device_set_stage(d, dev, DEVICE_DELIVERED);
         break;
     case STATUS_AMBIGUOUS:
-        /* "None missing" with M fragments or more received is the truth on every stack but
-         * Zephyr's, and there nearly. */
-        if (dev->missing_count == 0) {
-            device_set_stage(d, dev, DEVICE_DELIVERED);
-        } else {
-            device_fail(d, dev, REASON_UNPROVEN, dev->missing_count);
-        }
+        device_fail(d, dev, REASON_UNPROVEN, dev->missing_count);
         break;
     case STATUS_INCOMPLETE:
     case STATUS_NO_MEMORY: /* ended the device when it came */
@@ -94,11 +88,6 @@ static void finalize(struct deployment *d, struct device *dev)
                     dev->missing_count);
         break;
     }
-}
-
-static bool is_positive(const struct deployment *d, const struct device *dev)
-{
-    return dev->missing_count == 0 && dev->received_count >= d->params.fragment_count;
 }
 
 static bool is_probe_wanted(struct deployment *d)
@@ -134,15 +123,7 @@ static enum transmission_state evaluate(struct deployment *d)
         t->last_number = (uint16_t)(t->last_number + DEPLOYMENT_PROBE_FRAMES);
         return TRANSMISSION_TRANSMIT;
     }
-    /* What speaks against a device is confirmed by asking it alone: a slow one may have answered an
-     * older request. */
-    for (uint32_t i = 0; i < d->params.device_count; i++) {
-        struct device *dev = &d->devices[i];
-        if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_ANSWERED) != 0 &&
-            is_positive(d, dev)) {
-            finalize(d, dev);
-        }
-    }
+    /* Who is not proven by now is asked alone: a slow device may have answered an older request. */
     if (d->stage_count[DEVICE_RECEIVING] == 0) {
         return TRANSMISSION_RELEASE;
     }
@@ -181,7 +162,7 @@ enum transmission_state status_on_device(struct deployment *d)
 }
 
 void status_on_answer(struct deployment *d, struct device *dev,
-                      const struct frag_session_status_ans *ans)
+                      const struct frag_session_status_ans *ans, int64_t received_ms)
 {
     const struct transmission *t = &d->transmission;
     uint32_t sent = t->next_number - 1u;
@@ -192,10 +173,12 @@ void status_on_answer(struct deployment *d, struct device *dev,
         return;
     }
     note(d, index_of(d, dev), NOTE_STATUS, ans->received_count, ans->missing_count);
-    /* The device answered a request to the group before, so it hears the group, and still its count
-     * stayed. */
-    bool is_answer = t->is_unicast_status ? dev->call == CALL_SENT : t->has_status_request;
-    bool is_frozen = is_asked && is_answer && (dev->flags & DEVICE_HAS_STATUS) != 0 &&
+    /*
+     * Only an answer to a request to the group shows that the device hears the group now, and only
+     * then does a count that stayed mean that it drops what it hears.
+     */
+    bool is_frozen = is_asked && !t->is_unicast_status && t->has_status_request &&
+                     received_ms >= t->frame_emission_ms && (dev->flags & DEVICE_HAS_STATUS) != 0 &&
                      dev->received_count == ans->received_count &&
                      sent >= dev->status_frame + DEPLOYMENT_PROBE_FRAMES;
 
@@ -229,7 +212,7 @@ void status_on_answer(struct deployment *d, struct device *dev,
     if (!t->is_unicast_status) {
         return;
     }
-    if (is_repeated || is_positive(d, dev) || dev->sent_count >= d->params.attempts_max) {
+    if (is_repeated || dev->sent_count >= d->params.attempts_max) {
         dev->call = CALL_NONE;
         device_set_deadline(d, dev, DEPLOYMENT_NEVER);
         finalize(d, dev);

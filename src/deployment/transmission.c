@@ -9,6 +9,9 @@
 #define SETUP_EXCHANGES 4
 #define SETUP_EXTRA_MS  120000
 
+/* A gateway sends one downlink at a time, and hears nothing meanwhile. */
+#define SETUP_DOWNLINK_MS 1000
+
 #define GROUP_RETRY_FIRST_MS 5000
 #define GROUP_RETRY_LAST_MS  60000
 
@@ -17,6 +20,7 @@
 
 /* After a restart: what the stopped daemon had sent lands before its outcome is read. */
 #define RESTORE_SETTLE_MS 10000
+#define STATUS_GRACE_MS   30000
 
 typedef enum transmission_state rule_fn(struct deployment *d, const struct deployment_event *event);
 
@@ -130,9 +134,9 @@ static void plan_session(struct deployment *d)
             slowest_s = dev->uplink_interval_s;
         }
     }
-    int64_t end_ms = d->now_ms +
-                     INT64_C(1000) * slowest_s * (d->params.attempts_max + SETUP_EXCHANGES) +
-                     SETUP_EXTRA_MS;
+    int64_t end_ms =
+        d->now_ms + INT64_C(1000) * slowest_s * (d->params.attempts_max + SETUP_EXCHANGES) +
+        SETUP_EXTRA_MS + (int64_t)pending_count(d) * SETUP_EXCHANGES * SETUP_DOWNLINK_MS;
     int64_t limit_ms = setup_end_limit_ms(d);
     if (end_ms > limit_ms && limit_ms > d->now_ms) {
         end_ms = limit_ms;
@@ -233,17 +237,25 @@ static enum transmission_state setup_device(struct deployment *d)
 
 /* START_SESSION */
 
-/* Those that heard the request for the session may be in it; the others cannot take part. */
+/* Whether the device may have everything it needs, though an answer is missing: its status will
+ * tell. */
+static bool may_take_part(const struct device *dev)
+{
+    const unsigned needed = DEVICE_HAS_GROUP | DEVICE_SESSION_SENT;
+    bool is_frag_sent = dev->stage == DEVICE_FRAGMENTATION && dev->sent_count > 0;
+
+    return (dev->flags & needed) == needed &&
+           ((dev->flags & DEVICE_HAS_FRAGMENTATION) != 0 || is_frag_sent);
+}
+
 static void set_aside_the_rest(struct deployment *d)
 {
-    const unsigned set_up = DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION | DEVICE_SESSION_SENT;
-
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
         if (device_stage_is_terminal(dev->stage)) {
             continue;
         }
-        if (dev->stage != DEVICE_RECEIVING && (dev->flags & set_up) != set_up) {
+        if (dev->stage != DEVICE_RECEIVING && !may_take_part(dev)) {
             device_give_up(d, dev);
             continue;
         }
@@ -424,7 +436,9 @@ static enum transmission_state frames_restored(struct deployment *d,
         transmission_set_deadline(d, d->now_ms + RESTORE_SETTLE_MS);
     } else if (t->state == TRANSMISSION_TRANSMIT) {
         transmission_set_deadline(d, d->now_ms);
-    } /* STATUS: its stored deadline holds */
+    } else if (!t->is_unicast_status && t->deadline_ms < d->now_ms + STATUS_GRACE_MS) {
+        transmission_set_deadline(d, d->now_ms + STATUS_GRACE_MS); /* answers wait at the broker */
+    }
     return t->state;
 }
 

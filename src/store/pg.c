@@ -244,9 +244,12 @@ static void ignore_notice(void *arg, const PGresult *result)
 
 static void connect_again(struct pg *pg)
 {
-    static const char *const names[] = {"dbname", "options", "client_encoding", "application_name",
-                                        NULL};
-    const char *values[] = {pg->conninfo, "-c search_path=fuotad", "UTF8", "fuotad", NULL};
+    static const char *const names[] = {
+        "dbname",          "options", "client_encoding", "application_name", "tcp_user_timeout",
+        "keepalives_idle", NULL};
+    /* A server that vanished without a word must not hold the commits for a quarter of an hour. */
+    const char *values[] = {pg->conninfo, "-c search_path=fuotad", "UTF8", "fuotad", "10000", "10",
+                            NULL};
 
     pg->conn = PQconnectStartParams(names, values, 1);
     if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
@@ -315,6 +318,9 @@ static void receive(struct pg *pg)
 {
     while (pg->conn != NULL && pg->is_busy && !PQisBusy(pg->conn)) {
         PGresult *result = PQgetResult(pg->conn);
+        if (result == NULL && PQstatus(pg->conn) == CONNECTION_BAD) {
+            return; /* nothing more will come */
+        }
         if (result == NULL) {
             continue; /* the end of one statement's results */
         }

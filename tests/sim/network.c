@@ -119,6 +119,7 @@ void network_row_due(struct sim *sim)
         sim_trace(sim, "network: frame %u expired", row.f_cnt);
         return;
     }
+    sim_trace(sim, "network: frame %u is on air", row.f_cnt);
     for (uint32_t i = 0; i < sim->params.device_count; i++) {
         if (!sim_draw(sim, sim->options.faults.multicast_loss)) {
             virtual_device_multicast(

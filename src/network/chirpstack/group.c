@@ -145,10 +145,14 @@ static void on_gateway_added(void *arg, enum grpc_result result, int status, con
     enum network_outcome outcome = outcome_of(result, status, text);
 
     (void)message, (void)size;
-    if (outcome != NETWORK_DONE && !is_duplicate(result, status, text)) {
+    bool is_added = outcome == NETWORK_DONE || is_duplicate(result, status, text);
+    /* Of another tenant, or gone: the others do without it. */
+    bool is_foreign = outcome == NETWORK_MISSING || outcome == NETWORK_REFUSED;
+    if (!is_added && !is_foreign) {
         request_end(r, outcome, text, NULL);
         return;
     }
+    r->gateways_added += is_added;
     r->gateway_index++;
     add_next_gateway(r);
 }
@@ -160,7 +164,9 @@ static void add_next_gateway(struct request *r)
     char group[UUID_TEXT_SIZE], gateway[EUI64_TEXT_SIZE];
 
     if (r->gateway_index == r->gateway_count) {
-        request_end(r, NETWORK_DONE, NULL, NULL);
+        bool is_good = r->gateways_added > 0;
+        request_end(r, is_good ? NETWORK_DONE : NETWORK_REFUSED, "none of the gateways can be used",
+                    NULL);
         return;
     }
     uuid_format(&r->group_id, group);

@@ -32,7 +32,7 @@ struct request {
     struct uuid group_id, application_id;
     char *name;
     uint64_t *gateways;
-    size_t gateway_count, gateway_index;
+    size_t gateway_count, gateway_index, gateways_added;
     uint32_t offset;
     uint64_t *euis;
     size_t eui_count, eui_capacity;
