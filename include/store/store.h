@@ -50,7 +50,8 @@ void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
 /* The deployment is over. */
 void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id,
                        const char *state);
-/* It is not in memory (scheduled, or cannot be loaded): it ends all the same, unless it is over already. */
+/* It is not in memory (scheduled, or cannot be loaded): it ends all the same, unless it is over
+ * already. */
 void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id);
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,
                              const char *detail, const char *problems_json);
@@ -108,22 +109,25 @@ struct store_start {
     const uint8_t *mc_key_sealed;
     size_t mc_key_sealed_size;
 };
-/* Makes the deployment running and the request done. ERR_WRONG_STATE: it is not a draft (any more). */
+/* Makes the deployment running and the request done. ERR_WRONG_STATE: it is not a draft (any more).
+ */
 void store_start(struct store *store, const struct store_start *start, store_done_fn *done,
                  void *arg);
-/* The preflight went well, and the start lies ahead: the deployment is scheduled and the request done. */
-void store_schedule(struct store *store, const struct uuid *deployment_id, const struct uuid *request_id,
-                    store_done_fn *done, void *arg);
-/* Makes start requests of the scheduled deployments whose time `now_ms` has come: JSON as store_request_open(). */
+/* The preflight went well, and the start lies ahead: the deployment is scheduled and the request
+ * done. */
+void store_schedule(struct store *store, const struct uuid *deployment_id,
+                    const struct uuid *request_id, store_done_fn *done, void *arg);
+/* Makes start requests of the scheduled deployments whose time `now_ms` has come: JSON as
+ * store_request_open(). */
 void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
 /* The preflight found problems: kept with the deployment, the request failed. */
 void store_start_failed(struct store *store, const struct uuid *deployment_id,
                         const struct uuid *request_id, const char *detail,
                         const char *problems_json, store_done_fn *done, void *arg);
 
-/* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id", "image_size", "name",
- * "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in": id|null}]}. ERR_WRONG_STATE: not a
- * draft. */
+/* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",
+ * "image_size", "name", "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in":
+ * id|null}]}. ERR_WRONG_STATE: not a draft. */
 void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
                       void *arg);
 
@@ -160,8 +164,8 @@ void store_deployment_get(struct store *store, const char *id, store_json_fn *do
 void store_deployment_delete(struct store *store, const char *id, store_done_fn *done, void *arg);
 void store_deployment_devices(struct store *store, const char *id, const char *stage,
                               unsigned limit, unsigned offset, store_json_fn *done, void *arg);
-/* JSON {"wish", "image_id", "application_id", "name", "devices": [failed ones]}. ERR_WRONG_STATE: not
- * ended, or nothing failed. */
+/* JSON {"wish", "image_id", "application_id", "name", "devices": [failed ones]}. ERR_WRONG_STATE:
+ * not ended, or nothing failed. */
 void store_deployment_retry_source(struct store *store, const char *id, store_json_fn *done,
                                    void *arg);
 

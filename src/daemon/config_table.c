@@ -92,7 +92,7 @@ const struct config_key config_keys[] = {
      "Applications (UUID) whose devices are served also outside of deployments."},
     {"leap_seconds", KEY_INTEGER, AT(leap_seconds), "18", 0, 120,
      "GPS time minus UTC; 18 since 2017."},
-    {"defaults.unicast_attempts", KEY_INTEGER, AT(default_unicast_attempts), "5", 1, 100,
+    {"defaults.unicast_attempts", KEY_INTEGER, AT(default_unicast_attempts), "10", 1, 100,
      "Transmissions of a command to a device before it is given up."},
     {"defaults.quorum_percent", KEY_INTEGER, AT(default_quorum_percent), "90", 1, 100,
      "With this share of the devices ready, the set-up ends at its deadline."},

@@ -4,8 +4,11 @@
 
 #include "impl.h"
 
-/* The set-up is planned for all attempts of the slowest device, one uplink for each command, and
- * this much more. */
+/*
+ * The set-up is planned for an uplink for each command and a few that are lost, whatever the number
+ * of attempts; who needs more has until the quorum is reached.
+ */
+#define SETUP_LOST_MAX  5
 #define SETUP_EXCHANGES 4
 #define SETUP_EXTRA_MS  120000
 
@@ -134,9 +137,11 @@ static void plan_session(struct deployment *d)
             slowest_s = dev->uplink_interval_s;
         }
     }
-    int64_t end_ms =
-        d->now_ms + INT64_C(1000) * slowest_s * (d->params.attempts_max + SETUP_EXCHANGES) +
-        SETUP_EXTRA_MS + (int64_t)pending_count(d) * SETUP_EXCHANGES * SETUP_DOWNLINK_MS;
+    unsigned lost =
+        d->params.attempts_max < SETUP_LOST_MAX ? d->params.attempts_max : SETUP_LOST_MAX;
+    int64_t end_ms = d->now_ms + INT64_C(1000) * slowest_s * (lost + SETUP_EXCHANGES) +
+                     SETUP_EXTRA_MS +
+                     (int64_t)pending_count(d) * SETUP_EXCHANGES * SETUP_DOWNLINK_MS;
     int64_t limit_ms = setup_end_limit_ms(d);
     if (end_ms > limit_ms && limit_ms > d->now_ms) {
         end_ms = limit_ms;

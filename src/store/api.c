@@ -174,7 +174,7 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "NULL, "
         "'fragments_total', NULL, 'frames_sent', NULL, 'region', NULL, 'data_rate', NULL, "
         "'frequency_hz', NULL, 'probe_round', NULL, 'session_time', NULL, 'session_end', NULL, "
-        "'estimated_end', NULL, "
+        "'remaining_s', NULL, 'estimated_end', NULL, "
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
                             "'start_at', " TIME(

@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "lorawan/keys.h"
 #include "record.h"
 #include "store_impl.h"
 
@@ -119,10 +120,11 @@ static enum err parse_devices(const struct pg_results *results, struct stored_de
         if (err == ERR_OK) {
             err = parse_row(results, 2, i, 2, device_fields, device_field_count, dev);
         }
-        if (err != ERR_OK) {
-            return err;
+        int64_t version = pg_number(results, 2, i, 1);
+        if (err != ERR_OK || version < LORAWAN_1_0 || version > LORAWAN_1_1) {
+            return ERR_FORMAT;
         }
-        stored->lorawan_versions[i] = (uint8_t)pg_number(results, 2, i, 1);
+        stored->lorawan_versions[i] = (uint8_t)version;
     }
     return ERR_OK;
 }
@@ -245,6 +247,11 @@ void store_load_clock_answers(struct store *store, store_clock_fn *done, void *a
 
 /* starting */
 
+/* That this transaction made it running: now() is the same all through a transaction, and no two
+ * have the same. */
+#define JUST_STARTED                                                                               \
+    "EXISTS (SELECT 1 FROM deployment WHERE id = $1 AND state = 'running' AND started_at = now())"
+
 static char *bytea_text(const uint8_t *octets, size_t size)
 {
     char *text = store_must(malloc(2 * size + 3));
@@ -267,13 +274,13 @@ static void add_transmission(struct pg_batch *batch, const struct store_start *s
 
     fputs("INSERT INTO transmission (deployment_id, mc_key_id, mc_key_sealed", stream);
     put_columns(stream, transmission_fields, transmission_field_count);
-    fputs(") VALUES ($1, $2, $3", stream);
+    fputs(") SELECT $1, $2, $3", stream);
     for (size_t f = 0; f < transmission_field_count; f++) {
         field_format(&transmission_fields[f], &nothing, texts[f]);
         params[f + 3] = texts[f];
         fprintf(stream, ", $%zu", f + 4);
     }
-    fputc(')', stream);
+    fputs(" WHERE " JUST_STARTED, stream);
     char *statement = text_end(&sql);
     pg_add(batch, statement, transmission_field_count + 3, params);
     free(statement);
@@ -308,7 +315,7 @@ static void add_device_facts(struct pg_batch *batch, const struct store_start *s
         "UPDATE deployment_device t SET uplink_interval_s = u.i, flags = u.f, lorawan_version = "
         "u.v "
         "FROM unnest($2::integer[], $3::bigint[], $4::integer[], $5::integer[]) AS u(n, i, f, v) "
-        "WHERE t.deployment_id = $1 AND t.device_index = u.n",
+        "WHERE t.deployment_id = $1 AND t.device_index = u.n AND " JUST_STARTED,
         5, params);
     for (size_t c = 0; c < 4; c++) {
         free(arrays[c]);
@@ -332,15 +339,16 @@ void store_start(struct store *store, const struct store_start *start, store_don
         2, params);
     add_transmission(batch, start, id);
     add_device_facts(batch, start, id);
-    const char *request_params[] = {request_id};
-    pg_add(batch, "UPDATE request SET state = 'done', done_at = now() WHERE id = $1", 1,
+    const char *request_params[] = {id, request_id};
+    pg_add(batch,
+           "UPDATE request SET state = 'done', done_at = now() WHERE id = $2 AND " JUST_STARTED, 2,
            request_params);
     free(json);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
-void store_schedule(struct store *store, const struct uuid *deployment_id, const struct uuid *request_id,
-                    store_done_fn *done, void *arg)
+void store_schedule(struct store *store, const struct uuid *deployment_id,
+                    const struct uuid *request_id, store_done_fn *done, void *arg)
 {
     struct pg_batch *batch = pg_batch_new();
     char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
@@ -348,10 +356,13 @@ void store_schedule(struct store *store, const struct uuid *deployment_id, const
 
     uuid_format(deployment_id, id);
     uuid_format(request_id, request);
-    pg_add(batch, "UPDATE deployment SET state = 'scheduled', problems = '[]' WHERE id = $1 AND state = 'draft'", 1,
-           &id_param);
-    pg_add(batch, "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1", 1,
-           &request_param);
+    pg_add(batch,
+           "UPDATE deployment SET state = 'scheduled', problems = '[]' WHERE id = $1 AND state = "
+           "'draft'",
+           1, &id_param);
+    pg_add(batch,
+           "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1",
+           1, &request_param);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
@@ -362,10 +373,14 @@ void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done,
 
     snprintf(now, sizeof(now), "%lld", (long long)now_ms);
     store_ask_json(store->writer,
-                   "WITH due AS (INSERT INTO request (id, kind, deployment_id) SELECT gen_random_uuid(), 'start', d.id "
-                   "FROM deployment d WHERE d.state = 'scheduled' AND d.start_at <= to_timestamp($1::bigint / 1000.0) "
-                   "AND NOT EXISTS (SELECT 1 FROM request r WHERE r.deployment_id = d.id AND r.state = 'open') "
-                   "RETURNING id, kind, deployment_id) SELECT coalesce(json_agg(json_build_object('id', id, 'kind', kind, "
+                   "WITH due AS (INSERT INTO request (id, kind, deployment_id) SELECT "
+                   "gen_random_uuid(), 'start', d.id "
+                   "FROM deployment d WHERE d.state = 'scheduled' AND d.start_at <= "
+                   "to_timestamp($1::bigint / 1000.0) "
+                   "AND NOT EXISTS (SELECT 1 FROM request r WHERE r.deployment_id = d.id AND "
+                   "r.state = 'open') "
+                   "RETURNING id, kind, deployment_id) SELECT "
+                   "coalesce(json_agg(json_build_object('id', id, 'kind', kind, "
                    "'deployment_id', deployment_id)), '[]') FROM due",
                    1, params, ERR_MISSING, done, arg);
 }
@@ -380,13 +395,17 @@ void store_start_failed(struct store *store, const struct uuid *deployment_id,
     uuid_format(deployment_id, id);
     uuid_format(request_id, request);
     const char *params[] = {id, problems_json};
-    pg_add(batch, "UPDATE deployment SET problems = $2, state = 'draft' WHERE id = $1", 2, params);
+    /* A second request may fail because the first one has started it. */
+    pg_add(batch,
+           "UPDATE deployment SET problems = $2, state = 'draft' WHERE id = $1 AND state IN "
+           "('draft', 'scheduled')",
+           2, params);
     const char *request_params[] = {request, detail, problems_json};
     pg_add(batch,
            "UPDATE request SET state = 'failed', detail = $2, problems = $3, done_at = now() WHERE "
            "id = $1",
            3, request_params);
-    store_do(store->writer, batch, 0, ERR_MISSING, done, arg);
+    store_do(store->writer, batch, 1, ERR_MISSING, done, arg);
 }
 
 void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
@@ -398,7 +417,8 @@ void store_read_draft(struct store *store, const struct uuid *deployment_id, sto
     uuid_format(deployment_id, id);
     store_ask_json(
         store->writer,
-        "SELECT json_build_object('start_ms', (extract(epoch FROM d.start_at) * 1000)::bigint, 'wish', d.wish, 'application_id', d.application_id, "
+        "SELECT json_build_object('start_ms', (extract(epoch FROM d.start_at) * 1000)::bigint, "
+        "'wish', d.wish, 'application_id', d.application_id, "
         "'image_size', i.size, "
         "'name', d.name, 'devices', (SELECT json_agg(json_build_object('dev_eui', v.dev_eui, "
         "'fragmentation_version', k.fragmentation_version, 'busy_in', (SELECT o.deployment_id FROM "

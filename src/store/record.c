@@ -1,6 +1,9 @@
 #include "record.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,16 +27,25 @@
 
 /* All of struct device but heap_index; the key (device_index, dev_eui) stands apart. */
 const struct field device_fields[] = {
-    DEVICE(deadline_ms, FIELD_I64),  DEVICE(last_uplink_ms, FIELD_I64),
+    DEVICE(deadline_ms, FIELD_I64),
+    DEVICE(last_uplink_ms, FIELD_I64),
     DEVICE(sent_ms, FIELD_I64),
-    DEVICE(item_id, FIELD_UUID),     DEVICE(uplink_interval_s, FIELD_U32),
-    DEVICE(status_frame, FIELD_U32), DEVICE(received_count, FIELD_U16),
-    DEVICE(gateways, FIELD_U16),     DEVICE(missing_count, FIELD_U8),
-    DEVICE(stage, FIELD_STAGE),      DEVICE(reason, FIELD_REASON),
-    DEVICE(reason_bits, FIELD_U8),   DEVICE(call, FIELD_U8),
-    DEVICE(command, FIELD_U8),       DEVICE(flags, FIELD_U8),
-    DEVICE(sent_count, FIELD_U8),    DEVICE(unsent_count, FIELD_U8),
-    DEVICE(call_failures, FIELD_U8), DEVICE(resync_count, FIELD_U8),
+    DEVICE(item_id, FIELD_UUID),
+    DEVICE(uplink_interval_s, FIELD_U32),
+    DEVICE(status_frame, FIELD_U32),
+    DEVICE(received_count, FIELD_U16),
+    DEVICE(gateways, FIELD_U16),
+    DEVICE(missing_count, FIELD_U8),
+    DEVICE(stage, FIELD_STAGE),
+    DEVICE(reason, FIELD_REASON),
+    DEVICE(reason_bits, FIELD_U8),
+    DEVICE(call, FIELD_U8),
+    DEVICE(command, FIELD_U8),
+    DEVICE(flags, FIELD_U8),
+    DEVICE(sent_count, FIELD_U8),
+    DEVICE(unsent_count, FIELD_U8),
+    DEVICE(call_failures, FIELD_U8),
+    DEVICE(resync_count, FIELD_U8),
 };
 const size_t device_field_count = sizeof(device_fields) / sizeof(device_fields[0]);
 
@@ -175,9 +187,11 @@ void field_format(const struct field *field, const void *record, char text[FIELD
 static enum err parse_integer(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
     char *end;
-    long long value = strtoll(text, &end, 10);
 
-    if (*text == '\0' || *end != '\0' || value < min || value > max) {
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    bool is_integer = (*text == '-' || isdigit((unsigned char)*text)) && end > text && *end == '\0';
+    if (!is_integer || errno != 0 || value < min || value > max) {
         return ERR_FORMAT;
     }
     *ret = value;
@@ -257,7 +271,7 @@ static enum err parse_eui_list(const char *text, uint64_t *euis)
     for (unsigned count = 0; *text != '\0'; count++) {
         bool is_starred;
         if (count == DEPLOYMENT_GATEWAYS_MAX ||
-            parse_listed_eui(&text, &euis[count], &is_starred) != ERR_OK) {
+            parse_listed_eui(&text, &euis[count], &is_starred) != ERR_OK || is_starred) {
             return ERR_FORMAT;
         }
     }
@@ -311,7 +325,7 @@ enum err field_parse(const struct field *field, const char *text, void *record)
     case FIELD_DOUBLE: {
         char *end;
         double value = strtod(text, &end);
-        if (*text == '\0' || *end != '\0') {
+        if (*text == '\0' || *end != '\0' || !isfinite(value)) {
             return ERR_FORMAT;
         }
         PUT(double, value);

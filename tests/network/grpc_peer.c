@@ -10,6 +10,7 @@
 struct peer_connection {
     struct peer_connection *next;
     struct peer *peer;
+    struct peer_call *calls;
     uv_tcp_t tcp;
     nghttp2_session *session;
     SSL *ssl;
@@ -50,10 +51,25 @@ static void release(struct peer *peer)
     }
 }
 
+static void free_call(struct peer_call *call)
+{
+    struct peer_call **at = &call->connection->calls;
+
+    while (*at != call) {
+        at = &(*at)->next;
+    }
+    *at = call->next;
+    free(call->answer);
+    free(call);
+}
+
 static void on_connection_closed(uv_handle_t *handle)
 {
     struct peer_connection *c = handle->data;
 
+    while (c->calls != NULL) {
+        free_call(c->calls);
+    }
     nghttp2_session_del(c->session);
     SSL_free(c->ssl);
     release(c->peer);
@@ -130,6 +146,8 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct peer_call *call = must(calloc(1, sizeof(*call)));
 
     call->connection = arg;
+    call->next = call->connection->calls;
+    call->connection->calls = call;
     call->stream_id = frame->hd.stream_id;
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
     return 0;
@@ -195,8 +213,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     (void)error_code, (void)arg;
     if (call != NULL) {
         nghttp2_session_set_stream_user_data(session, stream_id, NULL);
-        free(call->answer);
-        free(call);
+        free_call(call);
     }
     return 0;
 }
@@ -281,6 +298,7 @@ static void on_connection(uv_stream_t *server, int status)
     uv_tcp_init(peer->loop, &c->tcp);
     c->tcp.data = c;
     assert(uv_accept(server, (uv_stream_t *)&c->tcp) == 0);
+    uv_tcp_nodelay(&c->tcp, 1);
     c->next = peer->connections;
     peer->connections = c;
     peer->connection_count++;

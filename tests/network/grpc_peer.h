@@ -19,6 +19,7 @@ struct peer_connection;
 
 /* One call; it lives until its stream is closed. */
 struct peer_call {
+    struct peer_call *next; /* of its connection */
     struct peer_connection *connection;
     int32_t stream_id;
     char path[100], authorization[100], content_type[60], te[20];

@@ -47,7 +47,8 @@ MUST_CHECK enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *
 void mqtt_subscribe(struct mqtt *mqtt, const char *filter);
 void mqtt_unsubscribe(struct mqtt *mqtt, const char *filter);
 void mqtt_acknowledge(struct mqtt *mqtt);
-/* The batch could not be committed: the connection is dropped, nothing acknowledged, and the broker delivers again. */
+/* The batch could not be committed: the connection is dropped, nothing acknowledged, and the broker
+ * delivers again. */
 void mqtt_reject(struct mqtt *mqtt);
 void mqtt_close(struct mqtt *mqtt, void (*cb)(void *arg), void *arg);
 

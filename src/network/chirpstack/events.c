@@ -7,6 +7,8 @@
 #include "lorawan/airtime.h"
 #include "lorawan/gps_time.h"
 
+#define GATEWAY_CLOCK_ERROR_MS 30000
+
 const char *events_topic_name(enum events_topic topic)
 {
     static const char *const names[] = {"up", "join", "txack", "log"};
@@ -56,31 +58,47 @@ static enum err take_gateways(const struct raw_event *raw, struct make *m)
     return ERR_OK;
 }
 
+/*
+ * When the frame ended. GPS time is exact. A gateway's own clock may be any: like ChirpStack we
+ * believe it near the network server's time only.
+ */
+static void take_end(const struct raw_event *raw, struct make *m)
+{
+    struct network_event *event = m->event;
+    int64_t server_ms = raw->time_us / 1000;
+    int64_t gps_ms = INT64_MAX, gateway_ms = INT64_MAX;
+
+    for (size_t i = 0; i < raw->rx_count; i++) {
+        const struct raw_rx *rx = &raw->rx[i];
+        int64_t at_ms = rx->gw_time_us / 1000;
+        if (rx->has_gps_time) {
+            int64_t rx_ms = unix_from_gps_ms(rx->gps_time_us / 1000, m->leap_s);
+            gps_ms = rx_ms < gps_ms ? rx_ms : gps_ms;
+        } else if (rx->has_gw_time && at_ms >= server_ms - GATEWAY_CLOCK_ERROR_MS &&
+                   at_ms <= server_ms + GATEWAY_CLOCK_ERROR_MS) {
+            gateway_ms = at_ms < gateway_ms ? at_ms : gateway_ms;
+        }
+    }
+    event->is_gateway_time = gps_ms != INT64_MAX || gateway_ms != INT64_MAX;
+    event->received_ms = gps_ms != INT64_MAX       ? gps_ms
+                         : gateway_ms != INT64_MAX ? gateway_ms
+                                                   : server_ms;
+}
+
 /* When the frame began: the gateways stamp its end. */
 static void take_time(const struct raw_event *raw, struct make *m)
 {
     struct network_event *event = m->event;
+    bool is_sf = raw->spreading_factor >= 7 && raw->spreading_factor <= 12;
     struct data_rate rate = {
         .modulation = raw->bit_rate > 0 ? MODULATION_FSK : MODULATION_LORA,
-        .spreading_factor = (uint8_t)raw->spreading_factor,
+        .spreading_factor = is_sf ? (uint8_t)raw->spreading_factor : 0,
         .bandwidth_hz = raw->bandwidth_hz,
         .bit_rate = raw->bit_rate,
     };
-    int64_t earliest_ms = INT64_MAX;
 
-    for (size_t i = 0; i < raw->rx_count; i++) {
-        int64_t at_ms = raw->rx[i].has_gps_time
-                            ? unix_from_gps_ms(raw->rx[i].gps_time_us / 1000, m->leap_s)
-                        : raw->rx[i].has_gw_time ? raw->rx[i].gw_time_us / 1000
-                                                 : INT64_MAX;
-        if (at_ms < earliest_ms) {
-            earliest_ms = at_ms;
-        }
-    }
-    event->is_gateway_time = earliest_ms != INT64_MAX;
-    event->received_ms = event->is_gateway_time ? earliest_ms : raw->time_us / 1000;
-    bool is_lora =
-        rate.spreading_factor >= 7 && rate.spreading_factor <= 12 && rate.bandwidth_hz >= 7800;
+    take_end(raw, m);
+    bool is_lora = is_sf && rate.bandwidth_hz >= 7800;
     if (is_lora || rate.modulation == MODULATION_FSK) {
         event->received_ms -= airtime_us(&rate, event->data_size + PHY_OVERHEAD, true) / 1000;
     }

@@ -20,11 +20,16 @@ static const char *text_of(const cJSON *object, const char *name)
     return cJSON_GetStringValue(member(object, name));
 }
 
-static uint32_t number_of(const cJSON *object, const char *name)
+/* 0 where it is absent; clears `*is_good` where it is no such number. */
+static uint32_t number_of(const cJSON *object, const char *name, bool *is_good)
 {
     const cJSON *item = member(object, name);
 
+    if (item == NULL) {
+        return 0;
+    }
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0) || item->valuedouble > UINT32_MAX) {
+        *is_good = false;
         return 0;
     }
     return (uint32_t)item->valuedouble;
@@ -63,11 +68,24 @@ static int64_t fraction_us(const char **text)
     return us;
 }
 
+/* Whether `text` begins like `form`, where a 0 stands for any digit. */
+static bool has_form(const char *text, const char *form)
+{
+    for (; *form != '\0'; text++, form++) {
+        if (*form == '0' ? *text < '0' || *text > '9' : *text != *form) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool parse_time(const char *text, int64_t *ret_us)
 {
+    static const char form[] = "0000-00-00T00:00:00";
     int year, month, day, hour, minute, second, used = 0, offset_hour = 0, offset_minute = 0;
 
-    if (text == NULL ||
+    /* sscanf() would take signs and spaces for digits. */
+    if (text == NULL || !has_form(text, form) ||
         sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
                &used) != 6 ||
         used != 19 || year < 1980 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
@@ -78,9 +96,9 @@ static bool parse_time(const char *text, int64_t *ret_us)
     int64_t us = fraction_us(&rest);
     if (strcmp(rest, "Z") != 0) {
         int end = 0;
-        if ((rest[0] != '+' && rest[0] != '-') ||
-            sscanf(rest + 1, "%2d:%2d%n", &offset_hour, &offset_minute, &end) != 2 || end != 5 ||
-            rest[6] != '\0') {
+        if ((rest[0] != '+' && rest[0] != '-') || !has_form(rest + 1, "00:00") ||
+            sscanf(rest + 1, "%2d:%2d%n", &offset_hour, &offset_minute, &end) != 2 ||
+            rest[6] != '\0' || offset_hour > 23 || offset_minute > 59) {
             return false;
         }
         if (rest[0] == '-') {
@@ -166,22 +184,34 @@ static void take_rx(const cJSON *info, struct raw_event *raw)
 static enum err take_up(const cJSON *event, uint8_t buffer[NETWORK_PAYLOAD_MAX],
                         struct raw_event *raw, const char **ret_field)
 {
-    const char *data = text_of(event, "data");
+    const cJSON *data_item = member(event, "data");
+    const char *data = cJSON_GetStringValue(data_item);
+    bool is_f_cnt = true, is_f_port = true, is_modulation = true;
     const cJSON *modulation = member(member(event, "txInfo"), "modulation");
     const cJSON *info;
 
-    if (data != NULL && !parse_base64(data, buffer, NETWORK_PAYLOAD_MAX, &raw->data_size)) {
+    if (data_item != NULL &&
+        (data == NULL || !parse_base64(data, buffer, NETWORK_PAYLOAD_MAX, &raw->data_size))) {
         *ret_field = "data: no base64, or more than 242 octets";
         return ERR_FORMAT;
     }
-    raw->f_cnt = number_of(event, "fCnt");
-    raw->f_port = number_of(event, "fPort");
+    raw->f_cnt = number_of(event, "fCnt", &is_f_cnt);
+    raw->f_port = number_of(event, "fPort", &is_f_port);
+    if (!is_f_cnt || !is_f_port) {
+        *ret_field = is_f_cnt ? "fPort" : "fCnt";
+        return ERR_FORMAT;
+    }
     raw->is_encrypted = cJSON_IsObject(member(event, "joinServerContext"));
     raw->is_relayed = cJSON_IsObject(member(event, "relayRxInfo"));
     raw->has_time = parse_time(text_of(event, "time"), &raw->time_us);
-    raw->spreading_factor = number_of(member(modulation, "lora"), "spreadingFactor");
-    raw->bandwidth_hz = number_of(member(modulation, "lora"), "bandwidth");
-    raw->bit_rate = number_of(member(modulation, "fsk"), "datarate");
+    raw->spreading_factor =
+        number_of(member(modulation, "lora"), "spreadingFactor", &is_modulation);
+    raw->bandwidth_hz = number_of(member(modulation, "lora"), "bandwidth", &is_modulation);
+    raw->bit_rate = number_of(member(modulation, "fsk"), "datarate", &is_modulation);
+    if (!is_modulation) {
+        *ret_field = "txInfo.modulation";
+        return ERR_FORMAT;
+    }
     cJSON_ArrayForEach(info, member(event, "rxInfo"))
     {
         if (raw->rx_count < RX_INFO_MAX) {

@@ -3,13 +3,14 @@
 #include "events_impl.h"
 #include "integration/integration.pb-c.h"
 
-static int64_t timestamp_us(const Google__Protobuf__Timestamp *t)
+/* Whether there is one, in a year that matters: the number must not overflow. */
+static bool take_timestamp(const Google__Protobuf__Timestamp *t, int64_t *ret_us)
 {
-    /* Outside of any year that matters the number must not overflow. */
-    if (t->seconds > INT64_C(1) << 40 || t->seconds < 0) {
-        return 0;
+    if (t == NULL || t->seconds > INT64_C(1) << 40 || t->seconds < 0) {
+        return false;
     }
-    return t->seconds * 1000000 + t->nanos / 1000;
+    *ret_us = t->seconds * 1000000 + t->nanos / 1000;
+    return true;
 }
 
 static void take_info(const Integration__DeviceInfo *info, struct raw_event *raw)
@@ -59,8 +60,7 @@ static enum err decode_up(const uint8_t *payload, size_t size, uint8_t buffer[NE
     raw.f_port = up->f_port;
     raw.is_encrypted = up->join_server_context != NULL;
     raw.is_relayed = up->relay_rx_info != NULL;
-    raw.has_time = up->time != NULL;
-    raw.time_us = up->time != NULL ? timestamp_us(up->time) : 0;
+    raw.has_time = take_timestamp(up->time, &raw.time_us);
     take_modulation(up->tx_info, &raw);
     for (size_t i = 0; i < up->n_rx_info && raw.rx_count < RX_INFO_MAX; i++) {
         const Gw__UplinkRxInfo *info = up->rx_info[i];
@@ -71,8 +71,7 @@ static enum err decode_up(const uint8_t *payload, size_t size, uint8_t buffer[NE
         const Google__Protobuf__Duration *gps = info->time_since_gps_epoch;
         rx->has_gps_time = gps != NULL && gps->seconds > 0 && gps->seconds < INT64_C(1) << 40;
         rx->gps_time_us = rx->has_gps_time ? gps->seconds * 1000000 + gps->nanos / 1000 : 0;
-        rx->has_gw_time = info->gw_time != NULL;
-        rx->gw_time_us = info->gw_time != NULL ? timestamp_us(info->gw_time) : 0;
+        rx->has_gw_time = take_timestamp(info->gw_time, &rx->gw_time_us);
     }
     err = make(&raw, arg);
 out:

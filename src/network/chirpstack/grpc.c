@@ -270,13 +270,14 @@ static void decode_text(const uint8_t *value, size_t size, char *text, size_t te
     size_t out = 0;
 
     for (size_t i = 0; i < size && out + 1 < text_size; i++) {
-        char c = (char)value[i];
+        uint8_t c = value[i];
         if (c == '%' && i + 2 < size && hex_value((char)value[i + 1]) >= 0 &&
             hex_value((char)value[i + 2]) >= 0) {
-            c = (char)(hex_value((char)value[i + 1]) << 4 | hex_value((char)value[i + 2]));
+            c = (uint8_t)(hex_value((char)value[i + 1]) << 4 | hex_value((char)value[i + 2]));
             i += 2;
         }
-        text[out++] = c >= 0x20 && c != 0x7F ? c : ' '; /* for logs: no control characters */
+        /* For logs, JSON and the database: ASCII without control characters. */
+        text[out++] = c >= 0x20 && c < 0x7F ? (char)c : ' ';
     }
     text[out] = '\0';
 }

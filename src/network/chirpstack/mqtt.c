@@ -38,6 +38,7 @@ struct mqtt {
     size_t batch_size;
     uint64_t retry_ms;
     struct filter *filters;
+    const char *refusal; /* static; why the broker closes after its CONNACK; NULL: it does not */
     void (*on_closed)(void *arg);
     void *closed_arg;
 };
@@ -103,6 +104,14 @@ static void free_filter(struct filter *filter)
     free(filter);
 }
 
+/* A TLS handshake that fails closes the socket without on_disconnect(). */
+static void check_socket(struct mqtt *mqtt, int result)
+{
+    if (mqtt->poll != NULL && mosquitto_socket(mqtt->mosq) < 0) {
+        lost(mqtt, mosquitto_strerror(result));
+    }
+}
+
 static void subscribe_now(struct mqtt *mqtt, const struct filter *filter)
 {
     mosquitto_subscribe_v5(mqtt->mosq, NULL, filter->text, 1, 0, NULL);
@@ -117,7 +126,7 @@ static void on_connect(struct mosquitto *mosq, void *arg, int result, int flags,
 
     (void)properties;
     if (result != 0) { /* the broker closes, and on_disconnect comes */
-        mqtt->callbacks.on_state(mqtt->arg, mosquitto_reason_string(result), false);
+        mqtt->refusal = mosquitto_reason_string(result);
         return;
     }
     mqtt->is_connected = true;
@@ -142,7 +151,10 @@ static void on_disconnect(struct mosquitto *mosq, void *arg, int result,
     struct mqtt *mqtt = arg;
 
     (void)mosq, (void)properties;
-    lost(mqtt, result == 0      ? "disconnected"
+    const char *refusal = mqtt->refusal;
+    mqtt->refusal = NULL;
+    lost(mqtt, refusal != NULL  ? refusal
+               : result == 0    ? "disconnected"
                : result >= 0x80 ? mosquitto_reason_string(result) /* the broker's */
                                 : mosquitto_strerror(result));
 }
@@ -175,14 +187,16 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         events = UV_READABLE; /* the read finds out what is wrong */
     }
     if ((events & UV_WRITABLE) != 0) {
-        mosquitto_loop_write(mqtt->mosq, 1);
+        check_socket(mqtt, mosquitto_loop_write(mqtt->mosq, 1));
     }
     if ((events & UV_READABLE) != 0) {
         /* It reads one packet a call. */
         while (mqtt->poll == poll && mqtt->batch_size < mqtt->receive_max) {
             errno = 0;
             int result = mosquitto_loop_read(mqtt->mosq, 1);
-            if (result != MOSQ_ERR_SUCCESS || errno == EAGAIN || errno == EWOULDBLOCK) {
+            bool is_over = result != MOSQ_ERR_SUCCESS || errno == EAGAIN || errno == EWOULDBLOCK;
+            check_socket(mqtt, result);
+            if (is_over) {
                 break;
             }
         }
@@ -196,7 +210,9 @@ void mqtt_acknowledge(struct mqtt *mqtt)
     mqtt->is_batch_open = false;
     mqtt->batch_size = 0;
     while (mqtt->poll != NULL && mosquitto_want_write(mqtt->mosq)) {
-        if (mosquitto_loop_write(mqtt->mosq, 1) != MOSQ_ERR_SUCCESS) {
+        int result = mosquitto_loop_write(mqtt->mosq, 1);
+        check_socket(mqtt, result);
+        if (result != MOSQ_ERR_SUCCESS) {
             break;
         }
     }
@@ -225,7 +241,7 @@ static void on_tick(uv_timer_t *timer)
 
     /* A ping would be written together with the acknowledgements that still wait. */
     if (mqtt->poll != NULL && !mqtt->is_batch_open) {
-        mosquitto_loop_misc(mqtt->mosq);
+        check_socket(mqtt, mosquitto_loop_misc(mqtt->mosq));
         update_poll(mqtt);
     }
 }
@@ -272,7 +288,7 @@ static void after_connect(uv_work_t *work, int status)
     mqtt->poll->data = mqtt;
     /* A batch of the connection before may still be open: then nothing is read until its end. Its
      * acknowledgements went with that connection. */
-    mosquitto_loop_write(mqtt->mosq, 1);
+    check_socket(mqtt, mosquitto_loop_write(mqtt->mosq, 1));
     update_poll(mqtt);
 }
 
