@@ -1,5 +1,6 @@
 #include "network/chirpstack/grpc.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +233,7 @@ static void finish_all(struct list *list, const char *text)
     struct call *call;
 
     while ((call = list->first) != NULL) {
+        assert(call->prev == NULL);
         list_remove(list, call);
         finish(call, GRPC_NOT_SENT, -1, text);
     }
