@@ -1,0 +1,205 @@
+/* setup.c - the states CREATE_GROUP, SETUP and START_SESSION: planning SessionTime, and who takes
+ * part. */
+#include "states.h"
+
+/*
+ * The set-up is planned for an uplink for each command and a few that are lost, whatever the number
+ * of attempts; who needs more has until the quorum is reached.
+ */
+#define SETUP_LOST_MAX  5
+#define SETUP_EXCHANGES 4
+#define SETUP_EXTRA_MS  120000
+
+/* A gateway sends one downlink at a time, and hears nothing meanwhile. */
+#define SETUP_DOWNLINK_MS 1000
+
+/* the session's time */
+
+void plan_session(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    uint32_t slowest_s = 0;
+
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        const struct device *dev = &d->devices[i];
+        if (!device_stage_is_terminal(dev->stage) && dev->uplink_interval_s > slowest_s) {
+            slowest_s = dev->uplink_interval_s;
+        }
+    }
+    unsigned lost =
+        d->params.attempts_max < SETUP_LOST_MAX ? d->params.attempts_max : SETUP_LOST_MAX;
+    int64_t end_ms = d->now_ms + INT64_C(1000) * slowest_s * (lost + SETUP_EXCHANGES) +
+                     SETUP_EXTRA_MS +
+                     (int64_t)pending_count(d) * SETUP_EXCHANGES * SETUP_DOWNLINK_MS;
+    int64_t limit_ms = setup_end_limit_ms(d);
+    if (end_ms > limit_ms && limit_ms > d->now_ms) {
+        end_ms = limit_ms;
+    }
+    /* Whole seconds: that is what goes over the air. */
+    t->session_time_ms = (end_ms + DEPLOYMENT_SETUP_END_MS + 999) / 1000 * 1000;
+    transmission_set_deadline(d, t->session_time_ms - DEPLOYMENT_SETUP_END_MS);
+}
+
+static void move_session(struct deployment *d)
+{
+    plan_session(d);
+    note(d, NOTE_NO_DEVICE, NOTE_SESSION_MOVED, d->transmission.session_time_ms / 1000, 0);
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (device_stage_is_terminal(dev->stage)) {
+            continue;
+        }
+        bool had_session = (dev->flags & DEVICE_HAS_SESSION) != 0;
+        device_set_flag(d, dev, DEVICE_HAS_SESSION | DEVICE_SESSION_SENT, false);
+        if (had_session || (dev->call == CALL_NONE && dev->deadline_ms == DEPLOYMENT_NEVER)) {
+            device_begin_set_up(d, dev);
+        }
+    }
+}
+
+/* CREATE_GROUP */
+
+enum transmission_state create_group(struct deployment *d, const struct deployment_event *event)
+{
+    if (event->kind == DEPLOYMENT_EVENT_BEGIN) {
+        d->transmission.started_ms = d->now_ms;
+        note(d, NOTE_NO_DEVICE, NOTE_STATE, TRANSMISSION_CREATE_GROUP, 0);
+    }
+    group_call(d, DEPLOYMENT_ACTION_CREATE_GROUP);
+    return TRANSMISSION_CREATE_GROUP;
+}
+
+enum transmission_state begin_setup(struct deployment *d, const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+
+    d->is_group_call_open = false;
+    t->group_id = event->u.group_id;
+    t->has_group = true;
+    t->failure_count = 0;
+    return TRANSMISSION_SETUP;
+}
+
+enum transmission_state create_group_failed(struct deployment *d,
+                                            const struct deployment_event *event)
+{
+    return group_is_tried_again(d, event) ? TRANSMISSION_CREATE_GROUP : group_is_lost(d);
+}
+
+/* SETUP */
+
+enum transmission_state setup_timer(struct deployment *d, const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+    uint32_t ready = d->stage_count[DEVICE_RECEIVING];
+    uint32_t pending = pending_count(d);
+
+    (void)event;
+    if (d->now_ms < t->session_time_ms - DEPLOYMENT_SETUP_END_MS) { /* a restart, not the end */
+        transmission_set_deadline(d, t->session_time_ms - DEPLOYMENT_SETUP_END_MS);
+        return TRANSMISSION_SETUP;
+    }
+    bool has_quorum =
+        (uint64_t)ready * 100 >= (uint64_t)d->params.quorum_percent * (ready + pending);
+    bool is_too_late = d->now_ms > t->session_time_ms - DEPLOYMENT_QUIET_MS; /* we were down */
+    bool may_move = setup_end_limit_ms(d) - d->now_ms >= SETUP_EXTRA_MS;
+    if (may_move && (is_too_late || !has_quorum)) {
+        move_session(d);
+        return TRANSMISSION_SETUP;
+    }
+    if (ready > 0) {
+        return TRANSMISSION_START_SESSION;
+    }
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        if (!device_stage_is_terminal(d->devices[i].stage)) {
+            device_give_up(d, &d->devices[i]);
+        }
+    }
+    return TRANSMISSION_RELEASE;
+}
+
+enum transmission_state setup_device(struct deployment *d)
+{
+    if (pending_count(d) > 0) {
+        return TRANSMISSION_SETUP;
+    }
+    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_START_SESSION : TRANSMISSION_RELEASE;
+}
+
+/* START_SESSION */
+
+/* Whether the device may have everything it needs, though an answer is missing: its status will
+ * tell. */
+static bool may_take_part(const struct device *dev)
+{
+    const unsigned needed = DEVICE_HAS_GROUP | DEVICE_SESSION_SENT;
+    bool is_frag_sent = dev->stage == DEVICE_FRAGMENTATION && dev->sent_count > 0;
+
+    return (dev->flags & needed) == needed &&
+           ((dev->flags & DEVICE_HAS_FRAGMENTATION) != 0 || is_frag_sent);
+}
+
+static void set_aside_the_rest(struct deployment *d)
+{
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (device_stage_is_terminal(dev->stage)) {
+            continue;
+        }
+        if (dev->stage != DEVICE_RECEIVING && !may_take_part(dev)) {
+            device_give_up(d, dev);
+            continue;
+        }
+        if (dev->stage != DEVICE_RECEIVING) {
+            device_set_stage(d, dev, DEVICE_RECEIVING);
+        }
+        dev->call = CALL_NONE; /* what is still queued has expired */
+        dev->sent_count = 0;
+        dev->unsent_count = 0;
+        device_touch(d, dev);
+        device_set_deadline(d, dev, DEPLOYMENT_NEVER);
+    }
+}
+
+static int64_t first_emission_ms(const struct deployment *d)
+{
+    return d->transmission.session_time_ms + DEPLOYMENT_SESSION_GUARD_MS;
+}
+
+enum transmission_state start_session_timer(struct deployment *d,
+                                            const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+
+    (void)event;
+    if (!t->has_gateways && !d->is_group_call_open) {
+        group_call(d, DEPLOYMENT_ACTION_ADD_GATEWAYS);
+        return TRANSMISSION_START_SESSION;
+    }
+    if (!t->has_gateways || d->now_ms < first_emission_ms(d)) {
+        transmission_set_deadline(d, t->has_gateways ? first_emission_ms(d) : DEPLOYMENT_NEVER);
+        return TRANSMISSION_START_SESSION;
+    }
+    set_aside_the_rest(d);
+    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_TRANSMIT : TRANSMISSION_RELEASE;
+}
+
+enum transmission_state gateways_added(struct deployment *d, const struct deployment_event *event)
+{
+    d->is_group_call_open = false;
+    d->transmission.has_gateways = true;
+    d->transmission.failure_count = 0;
+    return start_session_timer(d, event);
+}
+
+enum transmission_state add_gateways_failed(struct deployment *d,
+                                            const struct deployment_event *event)
+{
+    return group_is_tried_again(d, event) ? TRANSMISSION_START_SESSION : group_is_lost(d);
+}
+
+enum transmission_state start_session_device(struct deployment *d)
+{
+    return d->stage_count[DEVICE_RECEIVING] + pending_count(d) > 0 ? TRANSMISSION_START_SESSION
+                                                                   : TRANSMISSION_RELEASE;
+}

@@ -1,0 +1,38 @@
+/*
+ * states.h - what the files of the transmission's states share: setup.c, release.c, group.c and the
+ * table in transmission.c.
+ *
+ * A rule acts on one event in one state and returns the next state.
+ */
+#ifndef DEPLOYMENT_STATES_H
+#define DEPLOYMENT_STATES_H
+
+#include "impl.h"
+
+typedef enum transmission_state rule_fn(struct deployment *d, const struct deployment_event *event);
+
+/* group.c */
+uint32_t pending_count(const struct deployment *d); /* devices that are still being set up */
+void fail_all(struct deployment *d, enum reason reason);
+int64_t setup_end_limit_ms(const struct deployment *d);
+/* Asks for a call about the group; none is under way. */
+void group_call(struct deployment *d, enum deployment_action_kind kind);
+/* A call of the group failed. Whether it is worth another try; the deadline is set then. */
+bool group_is_tried_again(struct deployment *d, const struct deployment_event *event);
+/* All devices fail; returns the next state. */
+enum transmission_state group_is_lost(struct deployment *d);
+
+/* setup.c: CREATE_GROUP, SETUP, START_SESSION */
+void plan_session(struct deployment *d);
+rule_fn create_group, begin_setup, create_group_failed;
+rule_fn setup_timer;
+rule_fn start_session_timer, gateways_added, add_gateways_failed;
+/* After the event of a device. */
+enum transmission_state setup_device(struct deployment *d);
+enum transmission_state start_session_device(struct deployment *d);
+
+/* release.c: RELEASE, and the abort that leads there */
+rule_fn release_timer, release_restored, group_created_late, group_deleted, release_failed,
+    release_calls, abort_it;
+
+#endif
