@@ -203,6 +203,8 @@ void status_on_answer(struct deployment *d, struct device *dev,
     bool is_repeated = (dev->flags & DEVICE_ANSWERED) != 0 && t->is_unicast_status &&
                        dev->call == CALL_SENT && dev->received_count == ans->received_count &&
                        dev->missing_count == ans->missing_count;
+    bool has_moved =
+        (dev->flags & DEVICE_HAS_STATUS) != 0 && dev->received_count != ans->received_count;
 
     dev->received_count = ans->received_count;
     dev->missing_count = ans->missing_count;
@@ -211,6 +213,10 @@ void status_on_answer(struct deployment *d, struct device *dev,
     device_touch(d, dev);
     if (!t->is_unicast_status) {
         return;
+    }
+    if (has_moved) {
+        dev->sent_count =
+            0; /* it still works off older requests; no fragment flows, so that ends */
     }
     if (is_repeated || dev->sent_count >= d->params.attempts_max) {
         dev->call = CALL_NONE;

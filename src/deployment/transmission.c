@@ -306,6 +306,8 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
         status_enter(d);
         break;
     case TRANSMISSION_RELEASE:
+        t->has_group =
+            true; /* perhaps, if its making never reported: deleting goes by its name, too */
         transmission_set_deadline(d, d->now_ms);
         break;
     case TRANSMISSION_DONE:
