@@ -320,7 +320,7 @@ static void get_request(void *arg, struct http_request *request)
 
 /* health and status */
 
-void api_waiting_for(const struct daemon *daemon, void *json_array)
+static void waiting_for(const struct daemon *daemon, cJSON *json_array)
 {
     static const char *const names[] = {"database", "broker", "network server"};
     const char *const states[] = {daemon->database_state, daemon->broker_state,
@@ -340,7 +340,7 @@ static cJSON *state_object(const struct daemon *daemon)
     cJSON *object = must(cJSON_CreateObject());
     cJSON *waiting = must(cJSON_CreateArray());
 
-    api_waiting_for(daemon, waiting);
+    waiting_for(daemon, waiting);
     must(cJSON_AddStringToObject(object, "status",
                                  cJSON_GetArraySize(waiting) == 0 ? "ok" : "degraded"));
     must(cJSON_AddStringToObject(object, "version", FUOTAD_VERSION));

@@ -170,7 +170,6 @@ void requests_run(struct daemon *daemon, const struct uuid *id, const char *kind
 void api_start(struct daemon *daemon);
 void api_load_tokens(struct daemon *daemon);
 void api_publish_changes(struct daemon *daemon);
-void api_waiting_for(const struct daemon *daemon, void *json_array);
 
 void *must(void *memory);
 

@@ -110,7 +110,6 @@ struct sim {
     uint32_t group_creations;
     /* devices */
     struct virtual_device *devices[SIM_DEVICES_MAX];
-    bool is_in_device; /* no device is called from inside another's call */
     bool is_finished;
 };
 

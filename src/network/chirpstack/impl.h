@@ -40,8 +40,7 @@ struct request {
     size_t found_count, found_capacity;
     char **ids; /* of deployments to look into */
     size_t id_count, id_index;
-    ProtobufCMessage *message; /* to be sent after a look-up; freed with the request */
-    uint8_t *packed;           /* the same, packed */
+    uint8_t *packed; /* a message to be sent after a look-up */
     size_t packed_size;
     enum lorawan_version lorawan_version;
     char profile_id[UUID_TEXT_SIZE];
