@@ -53,6 +53,8 @@ struct config {
 
     char *keys_seal_key_file;
 
+    int64_t cluster_lease_s;
+
     char *http_bind;
     int64_t http_port;
     char *http_tls_cert_file;

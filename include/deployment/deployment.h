@@ -183,6 +183,8 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
     DEPLOYMENT_EVENT_FRAME_UNKNOWN, /* perhaps queued; a call deadline has passed since */
     DEPLOYMENT_EVENT_COUNTER, /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
+    DEPLOYMENT_EVENT_GAP, /* events of devices may be missing: those that owe an answer are asked
+                             again */
     /* one device; device_index */
     DEPLOYMENT_EVENT_COMMAND_QUEUED, /* u.item_id */
     DEPLOYMENT_EVENT_COMMAND_FAILED, /* certainly not queued; u.is_final: will never be; u.reason */

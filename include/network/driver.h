@@ -1,8 +1,9 @@
 /*
  * driver.h - what fuotad asks of a network server, whichever it is.
  *
- * A driver brings events in batches and carries out calls. Everything runs on the loop; callbacks
- * come later than the call, never from inside it, and exactly once. All times are protocol time
+ * A driver carries out calls, and brings events in batches, on streams: each is a connection to the
+ * broker with a session of its own there. Everything runs on the loop; callbacks come later than
+ * the call, never from inside it, and exactly once. All times are protocol time
  * (base/clock.h). Texts, octets and lists given to a callback live during it; what is given to a
  * call is copied.
  */
@@ -48,18 +49,22 @@ struct network_event {
 };
 
 struct network_callbacks {
-    /* One event of the current batch. */
+    /* Of a stream, with its `arg`. One event of the current batch. */
     void (*on_event)(void *arg, const struct network_event *event);
     /* The batch is over; no further one comes before acknowledge(). */
     void (*on_batch)(void *arg);
-    /* The events' connection came (`text` NULL) or went (why). After it came events may be missing:
-     * `is_session_kept` says whether the broker kept them. */
+    /* The stream's connection came (`text` NULL) or went (why). After it came events may be
+     * missing: `is_session_kept` says whether the broker kept them. */
     void (*on_events_state)(void *arg, const char *text, bool is_session_kept);
-    /* The calls' connection came (NULL) or went. */
+    /* Whether the stream may connect now: a connection takes the session from whoever has it. */
+    bool (*may_connect)(void *arg);
+    /* Of the driver, with its `arg`. The calls' connection came (NULL) or went. */
     void (*on_calls_state)(void *arg, const char *text);
     /* Something an operator should know of, at most once a minute each. */
     void (*on_warning)(void *arg, const char *text);
 };
+
+struct network_stream;
 
 /* ------------------------------------------------------------------ calls */
 
@@ -140,12 +145,19 @@ struct network_filter { /* of devices; NULL or 0: any */
 
 struct network_driver {
     void *self;
+    /* Opens the stream called `name`: the broker keeps what is not acknowledged under it, for
+     * whoever opens it next. `arg` goes to its callbacks. */
+    struct network_stream *(*open_stream)(void *self, const char *name, void *arg);
     /* Listens to the events of these applications, and no others. */
-    void (*set_applications)(void *self, const struct uuid *applications, size_t count);
+    void (*set_applications)(struct network_stream *stream, const struct uuid *applications,
+                             size_t count);
     /* What came so far is committed: acknowledges it and reads on. */
-    void (*acknowledge)(void *self);
+    void (*acknowledge)(struct network_stream *stream);
     /* It could not be committed: it will come again. */
-    void (*reject)(void *self);
+    void (*reject)(struct network_stream *stream);
+    /* No callback comes any more but `cb` (NULL: none). */
+    void (*close_stream)(struct network_stream *stream, void (*cb)(void *arg), void *arg);
+    /* After all streams are closed. */
     void (*close)(void *self, void (*cb)(void *arg), void *arg);
 
     /* answer.id: of the queued item */

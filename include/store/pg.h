@@ -25,14 +25,19 @@ struct pg_results;
 
 /* Called when the connection comes (`text` NULL) and goes (why; borrowed). */
 typedef void pg_state_fn(void *arg, const char *text);
+/* Called for each notification of a channel that a batch's LISTEN asked for. */
+typedef void pg_notify_fn(void *arg, const char *payload);
 /* Called once for each batch. `results` is valid during the call, NULL unless err is ERR_OK.
- * ERR_UNAVAILABLE: connection lost; ERR_EXISTS: a unique constraint; ERR_REFUSED: any other error
- * of the database, `text` has its words. */
+ * ERR_UNAVAILABLE: connection lost; ERR_EXISTS: a unique constraint; ERR_WRONG_STATE: the slot of a
+ * fence (migrations/0002_slots.sql) is not ours; ERR_REFUSED: any other error of the database,
+ * `text` has its words. */
 typedef void pg_done_fn(void *arg, enum err err, const char *text,
                         const struct pg_results *results);
 
 /* `conninfo` as libpq takes it; copied. The first connection is made in the background. */
 struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_state, void *arg);
+/* `arg` of pg_new() goes to it, too. A connection that was lost must LISTEN again. */
+void pg_on_notify(struct pg *pg, pg_notify_fn *on_notify);
 /* Drops what is queued (its callbacks come with ERR_UNAVAILABLE); `cb` when all handles are closed.
  */
 void pg_close(struct pg *pg, void (*cb)(void *arg), void *arg);

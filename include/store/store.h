@@ -22,6 +22,16 @@
 struct uv_loop_s;
 struct store;
 
+#define STORE_SLOT_COUNT                                                                           \
+    16 /* slots.h; the column deployment.slot_index and the table slot, too                        \
+        */
+
+/* Which owner of a slot speaks: a call with a fence changes nothing once somebody else owns it. */
+struct store_fence {
+    unsigned slot;
+    uint64_t epoch;
+};
+
 typedef void store_done_fn(void *arg, enum err err, const char *text);
 /* `json` is one JSON value. */
 typedef void store_json_fn(void *arg, enum err err, const char *text, const char *json);
@@ -37,9 +47,25 @@ bool store_is_connected(const struct store *store);
 
 struct store_turn;
 
+/* An event of the network server as it came; see network/driver.h. */
+struct store_held_event {
+    int64_t id; /* of the row; not read when it is stored */
+    int kind;
+    uint64_t dev_eui;
+    struct uuid item_id;
+    int64_t received_ms;
+    uint8_t f_port;
+    const uint8_t *data;
+    size_t data_size;
+    const uint64_t *gateways;
+    size_t gateway_count; /* at most 8 */
+};
+
 struct store_turn *store_turn_new(void);
 void store_turn_free(struct store_turn *turn); /* of a turn that is not committed */
 bool store_turn_is_empty(const struct store_turn *turn);
+/* The commit fails with ERR_WRONG_STATE, and changes nothing, unless the slot has this epoch. */
+void store_turn_fence(struct store_turn *turn, const struct store_fence *fence);
 /* Everything `d` changed since it was asked last, with its notes; `dev_eui`s come from its devices.
  */
 void store_turn_save(struct store_turn *turn, const struct uuid *deployment_id,
@@ -55,6 +81,14 @@ void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id
 void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id);
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,
                              const char *detail, const char *problems_json);
+/* An event for a suspended deployment, kept until it is resumed. */
+void store_turn_hold_event(struct store_turn *turn, const struct uuid *deployment_id,
+                           const struct store_held_event *event);
+/* Held events up to that id were carried out. */
+void store_turn_drop_held(struct store_turn *turn, const struct uuid *deployment_id,
+                          int64_t last_id);
+/* The deployment went well for long: its crashes are forgotten. */
+void store_turn_forgive(struct store_turn *turn, const struct uuid *deployment_id);
 void store_turn_version_known(struct store_turn *turn, uint64_t dev_eui, int version);
 void store_turn_clock_answer(struct store_turn *turn, uint64_t dev_eui, uint32_t f_cnt);
 /* Takes the turn and commits it. */
@@ -78,6 +112,9 @@ struct stored_deployment {
     uint8_t *image;
     size_t image_size;
     bool is_new; /* its first event is BEGIN */
+    unsigned crash_count;
+    char *suspended; /* why it must not be stepped; NULL: it may. Only ids and devices are read then
+                      */
 };
 /* Frees what it holds, not itself. */
 void stored_deployment_release(struct stored_deployment *stored);
@@ -85,12 +122,32 @@ void stored_deployment_release(struct stored_deployment *stored);
 /* `ids` of the running deployments. */
 typedef void store_ids_fn(void *arg, enum err err, const char *text, const struct uuid *ids,
                           size_t count);
-void store_list_running(struct store *store, store_ids_fn *done, void *arg);
+void store_list_running(struct store *store, unsigned slot, store_ids_fn *done, void *arg);
 /* `stored` belongs to the callee, who may move it away. ERR_FORMAT: a column holds what this
  * program never writes. */
 typedef void store_load_fn(void *arg, enum err err, const char *text,
                            struct stored_deployment *stored);
 void store_load(struct store *store, const struct uuid *id, store_load_fn *done, void *arg);
+
+/*
+ * The daemon came down while it worked on this deployment: counts it, and suspends it for `text`
+ * where that makes `suspend_count`. ERR_MISSING: it is not running.
+ */
+void store_report_crash(struct store *store, const char *deployment_id, unsigned suspend_count,
+                        const char *text, store_done_fn *done, void *arg);
+/* What is stored of it cannot be used: suspends it for `text`. */
+void store_suspend(struct store *store, const struct store_fence *fence,
+                   const struct uuid *deployment_id, const char *text, store_done_fn *done,
+                   void *arg);
+/* Ends the suspension and its crash count, and the request. */
+void store_resume(struct store *store, const struct store_fence *fence,
+                  const struct uuid *deployment_id, const struct uuid *request_id,
+                  store_done_fn *done, void *arg);
+/* The events held for it, oldest first, at most `max`. */
+typedef void store_held_fn(void *arg, enum err err, const char *text,
+                           const struct store_held_event *events, size_t count);
+void store_load_held(struct store *store, const struct uuid *deployment_id, unsigned max,
+                     store_held_fn *done, void *arg);
 
 /* Clock answers given: the last FCnt of each device, for "never twice" across restarts. */
 typedef void store_clock_fn(void *arg, enum err err, const char *text, size_t count,
@@ -101,6 +158,7 @@ void store_load_clock_answers(struct store *store, store_clock_fn *done, void *a
 
 /* What the preflight found out. */
 struct store_start {
+    struct store_fence fence;
     struct uuid deployment_id, request_id;
     struct deployment_params params;
     const struct device *devices; /* params.device_count, in the order of device_index */
@@ -115,15 +173,18 @@ void store_start(struct store *store, const struct store_start *start, store_don
                  void *arg);
 /* The preflight went well, and the start lies ahead: the deployment is scheduled and the request
  * done. */
-void store_schedule(struct store *store, const struct uuid *deployment_id,
-                    const struct uuid *request_id, store_done_fn *done, void *arg);
-/* Makes start requests of the scheduled deployments whose time `now_ms` has come: JSON as
- * store_request_open(). */
-void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
+void store_schedule(struct store *store, const struct store_fence *fence,
+                    const struct uuid *deployment_id, const struct uuid *request_id,
+                    store_done_fn *done, void *arg);
+/* Makes start requests of scheduled deployments whose time `now_ms` has come, in the slots of this
+ * instance: JSON as store_request_open(). */
+void store_request_due(struct store *store, const struct uuid *instance, int64_t now_ms,
+                       store_json_fn *done, void *arg);
 /* The preflight found problems: kept with the deployment, the request failed. */
-void store_start_failed(struct store *store, const struct uuid *deployment_id,
-                        const struct uuid *request_id, const char *detail,
-                        const char *problems_json, store_done_fn *done, void *arg);
+void store_start_failed(struct store *store, const struct store_fence *fence,
+                        const struct uuid *deployment_id, const struct uuid *request_id,
+                        const char *detail, const char *problems_json, store_done_fn *done,
+                        void *arg);
 
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",
  * "image_size", "name", "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in":
@@ -169,12 +230,13 @@ void store_deployment_devices(struct store *store, const char *id, const char *s
 void store_deployment_retry_source(struct store *store, const char *id, store_json_fn *done,
                                    void *arg);
 
-/* ERR_WRONG_STATE: the deployment's state does not allow it. */
+/* Tells the slot's owner, too (slots.h). ERR_WRONG_STATE: the deployment's state does not allow it.
+ */
 void store_request_add(struct store *store, const struct uuid *id, const char *kind,
                        const char *deployment_id, store_json_fn *done, void *arg);
 void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg);
-/* Open requests, oldest first: JSON [{"id", "kind", "deployment_id"}]. */
-void store_request_open(struct store *store, store_json_fn *done, void *arg);
+/* Open requests of a slot, oldest first: JSON [{"id", "kind", "deployment_id", "slot"}]. */
+void store_request_open(struct store *store, unsigned slot, store_json_fn *done, void *arg);
 
 void store_device_timeline(struct store *store, const char *dev_eui, store_json_fn *done,
                            void *arg);

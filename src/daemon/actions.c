@@ -34,7 +34,7 @@ static struct call *call_new(struct daemon *daemon, const struct running *r,
 /* Ends the call: steps its event if the deployment is still the one that asked. */
 static void report(struct call *call, struct deployment_event *event)
 {
-    struct running *r = engine_find(call->daemon, &call->id);
+    struct running *r = running_find(call->daemon, &call->id);
 
     event->device_index = call->action.device_index;
     if (r != NULL && r->generation == call->generation) {
@@ -273,11 +273,11 @@ static void on_root_key(void *arg, enum network_outcome outcome, const char *tex
                         const struct network_answer *answer)
 {
     struct call *call = arg;
-    struct running *r = engine_find(call->daemon, &call->id);
+    struct running *r = running_find(call->daemon, &call->id);
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_FAILED};
     uint8_t encrypted[KEY_SIZE];
 
-    if (r == NULL || r->generation != call->generation) {
+    if (r == NULL || r->generation != call->generation || !slot_is_ours(r->slot)) {
         free(call);
         return;
     }

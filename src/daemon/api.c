@@ -323,7 +323,7 @@ static void get_request(void *arg, struct http_request *request)
 static void waiting_for(const struct daemon *daemon, cJSON *json_array)
 {
     static const char *const names[] = {"database", "broker", "network server"};
-    const char *const states[] = {daemon->database_state, daemon->broker_state,
+    const char *const states[] = {daemon->database_state, slots_broker_state(daemon),
                                   daemon->network_state};
 
     for (size_t i = 0; i < 3; i++) {
@@ -333,6 +333,19 @@ static void waiting_for(const struct daemon *daemon, cJSON *json_array)
             cJSON_AddItemToArray(json_array, must(cJSON_CreateString(text)));
         }
     }
+}
+
+/* This daemon's share of the work. */
+static void add_slots(const struct daemon *daemon, cJSON *object)
+{
+    cJSON *slots = must(cJSON_AddArrayToObject(object, "slots"));
+
+    for (unsigned i = 0; i < STORE_SLOT_COUNT; i++) {
+        if (daemon->slots[i].epoch != 0) {
+            cJSON_AddItemToArray(slots, must(cJSON_CreateNumber(i)));
+        }
+    }
+    must(cJSON_AddNumberToObject(object, "daemons", daemon->instance_count));
 }
 
 static cJSON *state_object(const struct daemon *daemon)
@@ -345,13 +358,14 @@ static cJSON *state_object(const struct daemon *daemon)
                                  cJSON_GetArraySize(waiting) == 0 ? "ok" : "degraded"));
     must(cJSON_AddStringToObject(object, "version", FUOTAD_VERSION));
     must(cJSON_AddStringToObject(object, "database", daemon->database_state));
-    must(cJSON_AddStringToObject(object, "broker", daemon->broker_state));
+    must(cJSON_AddStringToObject(object, "broker", slots_broker_state(daemon)));
     must(cJSON_AddStringToObject(object, "network", daemon->network_state));
     must(cJSON_AddNumberToObject(object, "clock_rate", daemon->clock.rate));
     must(cJSON_AddNumberToObject(object, "time_ms", (double)daemon_now_ms(daemon)));
     must(cJSON_AddNumberToObject(object, "uptime_s",
                                  (double)(real_us() - daemon->started_real_ms * 1000) / 1e6));
     cJSON_AddItemToObject(object, "waiting_for", waiting);
+    add_slots(daemon, object);
     return object;
 }
 
@@ -452,17 +466,44 @@ static void on_changed(void *arg, enum err err, const char *text, const char *js
     free(call);
 }
 
+void api_publish(struct daemon *daemon, const char *deployment_id)
+{
+    struct uuid id;
+
+    /* What this daemon changed it has told itself. */
+    if (daemon->streams != NULL && uuid_parse(deployment_id, &id) == ERR_OK &&
+        running_find(daemon, &id) == NULL) {
+        struct http_call *call = call_new(daemon, NULL);
+        uuid_format(&id, call->id);
+        store_deployment_get(daemon->store, call->id, on_changed, call);
+    }
+}
+
 /* Each changed deployment once, however much changed. */
 void api_publish_changes(struct daemon *daemon)
 {
+    struct uuid *told = NULL;
+    size_t count = 0;
+
     for (struct running *r = daemon->running; r != NULL; r = r->next) {
-        if (r->is_changed && daemon->streams != NULL) {
+        if (!r->is_changed) {
+            continue;
+        }
+        r->is_changed = false;
+        if (daemon->streams != NULL) {
             struct http_call *call = call_new(daemon, NULL);
             uuid_format(&r->id, call->id);
             store_deployment_get(daemon->store, call->id, on_changed, call);
         }
-        r->is_changed = false;
+        if (daemon->instance_count > 1) {
+            told = must(realloc(told, (count + 1) * sizeof(*told)));
+            told[count++] = r->id;
+        }
     }
+    if (count > 0 && store_is_connected(daemon->store)) {
+        store_tell_changes(daemon->store, told, count);
+    }
+    free(told);
 }
 
 /* tokens */
@@ -506,6 +547,7 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/deployments/{id}/devices", HTTP_ACCESS_READ, 0, NULL, list_devices},
     {"POST", "/api/v1/deployments/{id}/start", HTTP_ACCESS_WRITE, 0, NULL, api_start_deployment},
     {"POST", "/api/v1/deployments/{id}/abort", HTTP_ACCESS_WRITE, 0, NULL, api_abort_deployment},
+    {"POST", "/api/v1/deployments/{id}/resume", HTTP_ACCESS_WRITE, 0, NULL, api_resume_deployment},
     {"POST", "/api/v1/deployments/{id}/retry", HTTP_ACCESS_WRITE, 0, NULL, api_retry_deployment},
     {"GET", "/api/v1/requests/{id}", HTTP_ACCESS_READ, 0, NULL, get_request},
     {"GET", "/api/v1/devices/{id}", HTTP_ACCESS_READ, 0, NULL, get_device},

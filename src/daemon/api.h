@@ -12,7 +12,6 @@ struct http_call {
     struct http_request *request;
     const char *what;       /* "image": for "there is no such image" */
     const char *state_text; /* for ERR_WRONG_STATE */
-    const char *kind;
     char id[UUID_TEXT_SIZE];
     cJSON *json;
 };
@@ -26,6 +25,7 @@ bool param_is_uuid(struct http_request *request, const char *what);
 void api_add_deployment(void *arg, struct http_request *request);
 void api_start_deployment(void *arg, struct http_request *request);
 void api_abort_deployment(void *arg, struct http_request *request);
+void api_resume_deployment(void *arg, struct http_request *request);
 void api_retry_deployment(void *arg, struct http_request *request);
 
 #endif

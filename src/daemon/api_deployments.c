@@ -314,21 +314,13 @@ static void on_request(void *arg, enum err err, const char *text, const char *js
 {
     struct http_call *call = arg;
     char location[100];
-    struct uuid id, deployment_id;
-    cJSON *request = err == ERR_OK ? cJSON_Parse(json) : NULL;
-    const char *deployment = cJSON_GetStringValue(cJSON_GetObjectItem(request, "deployment_id"));
 
     if (err != ERR_OK) {
         answer_store_error(call->request, err, text, "deployment", call->state_text);
     } else {
         snprintf(location, sizeof(location), "/api/v1/requests/%s", call->id);
         http_answer_location(call->request, 202, location, json);
-        if (deployment != NULL && uuid_parse(deployment, &deployment_id) == ERR_OK &&
-            uuid_parse(call->id, &id) == ERR_OK) {
-            requests_run(call->daemon, &id, call->kind, &deployment_id);
-        }
     }
-    cJSON_Delete(request);
     free(call);
 }
 
@@ -342,7 +334,6 @@ static void make_request(struct daemon *daemon, struct http_request *request, co
     }
     struct http_call *call = call_new(daemon, request);
     uuid_format(&id, call->id);
-    call->kind = kind;
     call->state_text = state_text;
     store_request_add(daemon->store, &id, kind, http_param(request, "id"), on_request, call);
 }
@@ -355,6 +346,11 @@ void api_start_deployment(void *arg, struct http_request *request)
 void api_abort_deployment(void *arg, struct http_request *request)
 {
     make_request(arg, request, "abort", "there is no such deployment, or it is not running");
+}
+
+void api_resume_deployment(void *arg, struct http_request *request)
+{
+    make_request(arg, request, "resume", "there is no such deployment, or it is not suspended");
 }
 
 /* retry: a new deployment of the devices that failed */

@@ -18,6 +18,7 @@
 #define PROFILE_RETRY_MS  5000
 #define APP_TIME_REQ_SIZE 6
 #define ANSWER_EXPIRES_MS 600000
+#define ANSWER_PAUSE_MS   2000 /* no device can ask again sooner */
 #define TABLE_FIRST       1024
 
 /* profiles */
@@ -94,7 +95,7 @@ static struct clock_entry *find_entry(const struct daemon *daemon, uint64_t dev_
     return &daemon->clock_entries[at];
 }
 
-static void put_entry(struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt)
+static void put_entry(struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt, int64_t received_ms)
 {
     if (2 * (daemon->clock_count + 1) > daemon->clock_capacity) {
         struct clock_entry *old = daemon->clock_entries;
@@ -110,16 +111,19 @@ static void put_entry(struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt)
     }
     struct clock_entry *entry = find_entry(daemon, dev_eui);
     daemon->clock_count += entry->dev_eui == 0;
-    *entry = (struct clock_entry){.dev_eui = dev_eui, .f_cnt = f_cnt};
+    *entry = (struct clock_entry){.dev_eui = dev_eui, .f_cnt = f_cnt, .received_ms = received_ms};
 }
 
-static bool was_answered(const struct daemon *daemon, uint64_t dev_eui, uint32_t f_cnt)
+/* This request, or one so shortly before that a device that floods is at work. */
+static bool was_answered(const struct daemon *daemon, const struct network_event *event)
 {
     if (daemon->clock_capacity == 0) {
         return false;
     }
-    const struct clock_entry *entry = find_entry(daemon, dev_eui);
-    return entry->dev_eui == dev_eui && entry->f_cnt == f_cnt;
+    const struct clock_entry *entry = find_entry(daemon, event->dev_eui);
+    int64_t since_ms = event->received_ms - entry->received_ms;
+    return entry->dev_eui == event->dev_eui &&
+           (entry->f_cnt == event->f_cnt || (since_ms >= 0 && since_ms < ANSWER_PAUSE_MS));
 }
 
 void clock_service_on_join(struct daemon *daemon, const struct network_event *event)
@@ -142,7 +146,7 @@ static void on_answers(void *arg, enum err err, const char *text, size_t count,
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        put_entry(daemon, dev_euis[i], f_cnts[i]);
+        put_entry(daemon, dev_euis[i], f_cnts[i], 0);
     }
 }
 
@@ -155,6 +159,7 @@ void clock_service_load(struct daemon *daemon)
 /* answering */
 
 struct answer {
+    struct slot *slot;
     uint64_t dev_eui;
     uint32_t f_cnt;
     int64_t expires_ms;
@@ -176,16 +181,17 @@ static void queue_answer(struct daemon *daemon, void *data, bool is_committed)
 {
     struct answer *answer = data;
 
-    if (is_committed) {
+    if (is_committed && slot_is_ours(answer->slot)) {
         daemon->network.enqueue(daemon->network.self, answer->dev_eui, answer->f_port, answer->data,
                                 answer->size, answer->expires_ms, on_queued, NULL);
     }
     free(answer);
 }
 
-static void answer_request(struct daemon *daemon, const struct network_event *event,
+static void answer_request(struct slot *slot, const struct network_event *event,
                            const struct app_time_req *req)
 {
+    struct daemon *daemon = slot->daemon;
     int64_t gps_ms = gps_from_unix_ms(event->received_ms, (int)daemon->config.leap_seconds);
     int32_t correction_s =
         app_time_correction_v1((uint64_t)(gps_ms + 500) / 1000, req->device_time_s);
@@ -195,6 +201,7 @@ static void answer_request(struct daemon *daemon, const struct network_event *ev
         return;
     }
     struct answer *answer = must(calloc(1, sizeof(*answer)));
+    answer->slot = slot;
     answer->dev_eui = event->dev_eui;
     answer->f_cnt = event->f_cnt;
     answer->f_port = event->f_port;
@@ -204,19 +211,20 @@ static void answer_request(struct daemon *daemon, const struct network_event *ev
         free(answer);
         return;
     }
-    put_entry(daemon, event->dev_eui, event->f_cnt);
-    store_turn_clock_answer(engine_store_turn(daemon), event->dev_eui, event->f_cnt);
+    put_entry(daemon, event->dev_eui, event->f_cnt, event->received_ms);
+    store_turn_clock_answer(engine_store_turn(slot), event->dev_eui, event->f_cnt);
     engine_after_commit(daemon, queue_answer, answer);
 }
 
 /* A request whose profile is not known yet waits for it; one at a time, the device asks again. */
-static void keep_waiting(struct daemon *daemon, const struct network_event *event)
+static void keep_waiting(struct slot *slot, const struct network_event *event)
 {
-    struct waiting_request *waiting = &daemon->waiting_request;
+    struct waiting_request *waiting = &slot->daemon->waiting_request;
 
     if (event->data_size <= sizeof(waiting->data)) {
         waiting->event = *event;
         memcpy(waiting->data, event->data, event->data_size);
+        waiting->slot = slot;
         waiting->is_kept = true;
     }
 }
@@ -229,12 +237,15 @@ static void answer_waiting(struct daemon *daemon, const struct uuid *profile_id)
         memcmp(&waiting->event.profile_id, profile_id, sizeof(*profile_id)) == 0) {
         waiting->is_kept = false;
         waiting->event.data = waiting->data;
-        clock_service_on_uplink(daemon, &waiting->event);
+        if (slot_is_ours(waiting->slot)) {
+            clock_service_on_uplink(waiting->slot, &waiting->event);
+        }
     }
 }
 
-void clock_service_on_uplink(struct daemon *daemon, const struct network_event *event)
+void clock_service_on_uplink(struct slot *slot, const struct network_event *event)
 {
+    struct daemon *daemon = slot->daemon;
     struct reader r;
     struct clock_sync_uplink uplink;
 
@@ -245,10 +256,10 @@ void clock_service_on_uplink(struct daemon *daemon, const struct network_event *
     }
     const struct network_profile *profile = profile_get(daemon, &event->profile_id);
     if (profile == NULL && event->f_port == PACKAGE_PORT_CLOCK_SYNC) {
-        keep_waiting(daemon, event);
+        keep_waiting(slot, event);
     }
     if (profile == NULL || event->f_port != profile->clock_sync_port ||
-        was_answered(daemon, event->dev_eui, event->f_cnt)) {
+        was_answered(daemon, event)) {
         return;
     }
     bool is_alone = event->data_size == APP_TIME_REQ_SIZE && event->data[0] == 0x01;
@@ -258,7 +269,7 @@ void clock_service_on_uplink(struct daemon *daemon, const struct network_event *
     reader_init(&r, event->data, event->data_size);
     while (clock_sync_uplink_decode(&r, &uplink) == ERR_OK) {
         if (uplink.kind == CLOCK_SYNC_APP_TIME_REQ) {
-            answer_request(daemon, event, &uplink.u.app_time);
+            answer_request(slot, event, &uplink.u.app_time);
             return;
         }
     }

@@ -16,9 +16,10 @@ const struct config_key config_keys[] = {
     {"mqtt.host", KEY_TEXT, AT(mqtt_host), "\"127.0.0.1\"", 1, 255,
      "The broker that ChirpStack publishes events to."},
     {"mqtt.port", KEY_INTEGER, AT(mqtt_port), "1883", 1, 65535, "Its port; usually 8883 with TLS."},
-    {"mqtt.client_id", KEY_TEXT, AT(mqtt_client_id), "\"fuotad-0\"", 1, 100,
-     "The broker keeps events under this name while fuotad is away. One per daemon, and always the "
-     "same."},
+    {"mqtt.client_id", KEY_TEXT, AT(mqtt_client_id), "\"fuotad\"", 1, 100,
+     "The broker keeps events under this name, a dash and the number of a slot while fuotad is "
+     "away. "
+     "The same for all daemons on one database, and for nobody else."},
     {"mqtt.username", KEY_TEXT, AT(mqtt_username), "\"\"", 0, 200, "Empty: no user."},
     {"mqtt.password_file", KEY_TEXT, AT(mqtt_password_file), "\"\"", 0, 200,
      "A file with the password. The environment variable FUOTAD_MQTT_PASSWORD goes before it."},
@@ -70,6 +71,10 @@ const struct config_key config_keys[] = {
      "A file with 64 hexadecimal digits (openssl rand -hex 32): seals the multicast keys in the "
      "database. The environment variable "
      "FUOTAD_SEAL_KEY goes before it."},
+    {"cluster.lease_s", KEY_INTEGER, AT(cluster_lease_s), "15", 5, 600,
+     "With several daemons on one database: within this time another one takes over the work of "
+     "one "
+     "that died or froze."},
     {"http.bind", KEY_TEXT, AT(http_bind), "\"127.0.0.1\"", 1, 60, "Address of the API."},
     {"http.port", KEY_INTEGER, AT(http_port), "8090", 0, 65535, "Its port; 0 takes any."},
     {"http.tls_cert_file", KEY_TEXT, AT(http_tls_cert_file), "\"\"", 0, 200,

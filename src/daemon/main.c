@@ -25,6 +25,7 @@
 #define DATABASE_RETRY_S 2
 #define JANITOR_MS       250
 #define DUE_CHECK_MS     1000
+#define REQUEST_CHECK_MS 10000
 #define STOP_LIMIT_MS    3500
 #define LATE_MS          1000
 #define GRPC_IN_FLIGHT   200
@@ -125,16 +126,6 @@ static void on_database_state(void *arg, const char *text)
     set_state(daemon->database_state, "database", text);
 }
 
-static void on_events_state(void *arg, const char *text, bool is_session_kept)
-{
-    struct daemon *daemon = arg;
-
-    set_state(daemon->broker_state, "broker", text);
-    if (text == NULL && !is_session_kept) {
-        log_info("broker: a new session: events from before are not in it");
-    }
-}
-
 static void on_calls_state(void *arg, const char *text)
 {
     struct daemon *daemon = arg;
@@ -218,6 +209,30 @@ void api_load_tokens(struct daemon *daemon)
     store_tokens(daemon->store, on_tokens, daemon);
 }
 
+/* Wishes whose time has come, and those whose notification got lost. */
+static void check_requests(struct daemon *daemon)
+{
+    bool is_due = uv_now(&daemon->loop) >= daemon->next_due_check;
+    bool is_open = uv_now(&daemon->loop) >= daemon->next_request_check;
+
+    if (!store_is_connected(daemon->store) || (!is_due && !is_open)) {
+        return;
+    }
+    if (is_due) {
+        daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
+        requests_run_due(daemon);
+    }
+    if (is_open) {
+        daemon->next_request_check = uv_now(&daemon->loop) + REQUEST_CHECK_MS;
+    }
+    for (unsigned i = 0; i < STORE_SLOT_COUNT; i++) {
+        struct slot *slot = &daemon->slots[i];
+        if (slot->state == SLOT_READY && is_open) {
+            requests_take(slot);
+        }
+    }
+}
+
 /* the janitor: live events, and what an outage left undone */
 
 static void on_janitor(uv_timer_t *timer)
@@ -232,15 +247,8 @@ static void on_janitor(uv_timer_t *timer)
     if (!daemon->has_clock_answers && store_is_connected(daemon->store)) {
         clock_service_load(daemon);
     }
-    if (daemon->is_loaded && store_is_connected(daemon->store) &&
-        uv_now(&daemon->loop) >= daemon->next_due_check) {
-        daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
-        requests_run_due(daemon);
-    }
-    if (daemon->must_reload && store_is_connected(daemon->store) &&
-        daemon->commits_in_flight == 0) {
-        engine_reload(daemon);
-    }
+    slots_janitor(daemon);
+    check_requests(daemon);
 }
 
 /* the end */
@@ -260,6 +268,7 @@ static void on_store_closed(void *arg)
     close_handle((uv_handle_t *)&daemon->prepare);
     close_handle((uv_handle_t *)&daemon->janitor);
     close_handle((uv_handle_t *)&daemon->watchdog);
+    close_handle((uv_handle_t *)&daemon->lease_timer);
     close_handle((uv_handle_t *)&daemon->sigterm);
     close_handle((uv_handle_t *)&daemon->sigint);
     close_handle((uv_handle_t *)&daemon->sighup);
@@ -286,12 +295,27 @@ static void on_late(uv_timer_t *timer)
 
 static void close_parts(struct daemon *daemon)
 {
-    daemon->is_stopping = true;
     daemon->open_parts = 2;
     uv_timer_start(&daemon->janitor, on_late, LATE_MS, 0);
-    uv_prepare_stop(&daemon->prepare);
     http_server_close(daemon->http, on_part_closed, daemon);
     daemon->network.close(daemon->network.self, on_part_closed, daemon);
+}
+
+/* The slots are given back, so that others need not wait for the end of the leases. */
+static void on_leaving(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    if (uv_now(&daemon->loop) > daemon->stop_limit) {
+        close_parts(daemon);
+    }
+}
+
+static void on_slots_left(struct daemon *daemon)
+{
+    if (daemon->open_parts == 0) {
+        close_parts(daemon);
+    }
 }
 
 /* Commits that are open get their time; then everything closes. */
@@ -300,7 +324,11 @@ static void on_stopping(uv_timer_t *timer)
     struct daemon *daemon = timer->data;
 
     if (engine_is_quiet(daemon) || uv_now(&daemon->loop) > daemon->stop_limit) {
-        close_parts(daemon);
+        daemon->is_stopping = true;
+        uv_prepare_stop(&daemon->prepare);
+        uv_timer_stop(&daemon->lease_timer);
+        uv_timer_start(&daemon->janitor, on_leaving, 20, 20);
+        slots_leave(daemon, on_slots_left);
     }
 }
 
@@ -355,7 +383,8 @@ static enum err start_network(struct daemon *daemon)
     static const struct network_callbacks callbacks = {
         .on_event = engine_on_network_event,
         .on_batch = engine_on_batch,
-        .on_events_state = on_events_state,
+        .on_events_state = slots_on_events_state,
+        .may_connect = slots_may_connect,
         .on_calls_state = on_calls_state,
         .on_warning = on_warning,
     };
@@ -427,8 +456,10 @@ static int run(struct daemon *daemon)
     daemon->clock =
         (struct clock){.epoch_ms = c->simulation_clock_epoch_ms, .rate = c->simulation_clock_rate};
     snprintf(daemon->database_state, TEXT_SIZE, "connecting");
-    snprintf(daemon->broker_state, TEXT_SIZE, "connecting");
     snprintf(daemon->network_state, TEXT_SIZE, "connecting");
+    /* A broker that does not answer holds a worker of each slot; names must be resolved all the
+     * same. */
+    setenv("UV_THREADPOOL_SIZE", "32", 0);
     uv_loop_init(&daemon->loop);
     daemon->store = store_new(&daemon->loop, c->database_conninfo, on_database_state, daemon);
     if (start_network(daemon) != ERR_OK) {
@@ -451,9 +482,13 @@ static int run(struct daemon *daemon)
     api_load_tokens(daemon);
     clock_service_load(daemon);
     engine_start(daemon);
+    if (!slots_start(daemon)) {
+        return 1;
+    }
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     engine_release(daemon);
     actions_release(daemon);
+    requests_release(daemon);
     uv_loop_close(&daemon->loop);
     free(daemon->tokens);
     free(daemon->clock_entries);

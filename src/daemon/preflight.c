@@ -23,6 +23,8 @@ struct candidate {
 
 struct preflight {
     struct daemon *daemon;
+    struct slot *slot;
+    struct store_fence fence; /* of the owner that began it */
     struct uuid request_id, deployment_id, application_id;
     struct wish wish;
     size_t image_size;
@@ -48,12 +50,42 @@ static void release(struct preflight *p)
     free(p);
 }
 
+/* The result is being saved. */
+struct started {
+    struct daemon *daemon;
+    struct slot *slot;
+    struct store_fence fence;
+    struct uuid id, request_id;
+};
+
+static struct started *started_new(const struct preflight *p)
+{
+    struct started *started = must(malloc(sizeof(*started)));
+
+    *started = (struct started){.daemon = p->daemon,
+                                .slot = p->slot,
+                                .fence = p->fence,
+                                .id = p->deployment_id,
+                                .request_id = p->request_id};
+    return started;
+}
+
 static void on_saved(void *arg, enum err err, const char *text)
 {
-    (void)arg;
-    if (err != ERR_OK) {
+    struct started *started = arg;
+
+    requests_ended(started->daemon, &started->request_id);
+    if (err != ERR_OK) { /* the request stays open */
         log_error("preflight: its result could not be saved: %s", text);
     }
+    free(started);
+}
+
+/* Nothing comes of it: the request stays open, for the next start or the next owner. */
+static void drop(struct preflight *p)
+{
+    requests_ended(p->daemon, &p->request_id);
+    release(p);
 }
 
 static bool is_full(const struct preflight *p)
@@ -63,8 +95,8 @@ static bool is_full(const struct preflight *p)
 
 static void end_with_problems(struct preflight *p)
 {
-    if (p->daemon->is_stopping) { /* the request stays open: the next start takes it up */
-        release(p);
+    if (p->daemon->is_stopping) {
+        drop(p);
         return;
     }
     char *json = must(cJSON_PrintUnformatted(p->problems));
@@ -75,31 +107,28 @@ static void end_with_problems(struct preflight *p)
              count == 1 ? "" : "s");
     uuid_format(&p->deployment_id, id);
     log_warning("preflight: %s deployment=%s", detail, id);
-    store_start_failed(p->daemon->store, &p->deployment_id, &p->request_id, detail, json, on_saved,
-                       NULL);
+    store_start_failed(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, detail, json,
+                       on_saved, started_new(p));
     free(json);
     release(p);
 }
 
 /* the end: parameters, key, start */
 
-struct started {
-    struct daemon *daemon;
-    struct uuid id, request_id;
-};
-
 static void on_started(void *arg, enum err err, const char *text)
 {
     struct started *started = arg;
+    struct slot *slot = started->slot;
 
-    if (err == ERR_OK) {
-        engine_load_one(started->daemon, &started->id);
-    } else {
+    requests_ended(started->daemon, &started->request_id);
+    if (err == ERR_OK && slot->epoch == started->fence.epoch) {
+        running_load_one(started->daemon, slot, &started->id);
+    } else if (err != ERR_OK) {
         log_error("preflight: the deployment could not be started: %s", text);
         if (err == ERR_UNAVAILABLE) {
             started->daemon->must_reload = true; /* it may be running in the database */
-        } else {
-            store_turn_request_done(engine_store_turn(started->daemon), &started->request_id, false,
+        } else if (slot->epoch == started->fence.epoch) {
+            store_turn_request_done(engine_store_turn(slot), &started->request_id, false,
                                     "the deployment was started or ended already", NULL);
         }
     }
@@ -135,6 +164,7 @@ static void start(struct preflight *p, const struct deployment_params *params)
         end_with_problems(p);
     } else {
         struct store_start start = {
+            .fence = p->fence,
             .deployment_id = p->deployment_id,
             .request_id = p->request_id,
             .params = *params,
@@ -144,10 +174,7 @@ static void start(struct preflight *p, const struct deployment_params *params)
             .mc_key_sealed = sealed,
             .mc_key_sealed_size = sizeof(sealed),
         };
-        struct started *started = must(malloc(sizeof(*started)));
-        *started =
-            (struct started){.daemon = daemon, .id = p->deployment_id, .request_id = p->request_id};
-        store_start(daemon->store, &start, on_started, started);
+        store_start(daemon->store, &start, on_started, started_new(p));
         release(p);
     }
     free(devices);
@@ -197,7 +224,7 @@ static void finish(struct preflight *p)
     struct deployment_params params;
 
     if (p->daemon->is_stopping) {
-        release(p);
+        drop(p);
         return;
     }
     check_profiles(p);
@@ -213,7 +240,8 @@ static void finish(struct preflight *p)
     if (cJSON_GetArraySize(p->problems) > 0) {
         end_with_problems(p);
     } else if (p->start_ms > daemon_now_ms(p->daemon)) {
-        store_schedule(p->daemon->store, &p->deployment_id, &p->request_id, on_saved, NULL);
+        store_schedule(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, on_saved,
+                       started_new(p));
         release(p);
     } else {
         start(p, &params);
@@ -522,14 +550,16 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
     ask_devices(p);
 }
 
-void preflight_run(struct daemon *daemon, const struct uuid *request_id,
+void preflight_run(struct slot *slot, const struct uuid *request_id,
                    const struct uuid *deployment_id)
 {
     struct preflight *p = must(calloc(1, sizeof(*p)));
 
-    p->daemon = daemon;
+    p->daemon = slot->daemon;
+    p->slot = slot;
+    p->fence = slot_fence(slot);
     p->request_id = *request_id;
     p->deployment_id = *deployment_id;
     p->problems = must(cJSON_CreateArray());
-    store_read_draft(daemon->store, deployment_id, on_draft, p);
+    store_read_draft(slot->daemon->store, deployment_id, on_draft, p);
 }

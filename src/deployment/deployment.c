@@ -327,6 +327,27 @@ static void restore_calls(struct deployment *d)
     }
 }
 
+/* What a device said or what became of its command may be lost: its queue tells, or it is asked
+ * once more, and the attempt does not count. */
+static void after_gap(struct deployment *d)
+{
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (device_stage_is_terminal(dev->stage)) {
+            continue;
+        }
+        if (dev->call == CALL_QUEUED) {
+            dev->call = CALL_UNKNOWN;
+            device_set_deadline(d, dev, d->now_ms);
+        } else if (dev->call == CALL_SENT && dev->sent_count > 0) {
+            dev->sent_count--;
+        } else if (dev->stage == DEVICE_RECEIVING && dev->call == CALL_NONE) {
+            dev->unsent_count = 0; /* silent rounds */
+        }
+        device_touch(d, dev);
+    }
+}
+
 static bool is_about_device(enum deployment_event_kind kind)
 {
     return kind >= DEPLOYMENT_EVENT_COMMAND_QUEUED;
@@ -340,6 +361,8 @@ void deployment_step(struct deployment *d, const struct deployment_event *event,
     d->now_ms = event->now_ms;
     if (event->kind == DEPLOYMENT_EVENT_RESTORED) {
         restore_calls(d);
+    } else if (event->kind == DEPLOYMENT_EVENT_GAP) {
+        after_gap(d);
     }
     if (is_about_device(event->kind)) {
         assert(event->device_index < d->params.device_count);

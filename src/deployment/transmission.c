@@ -169,7 +169,7 @@ struct rule {
     }
 #define TO(state) (1u << TRANSMISSION_##state)
 
-#define TRANSMISSION_EVENT_COUNT (DEPLOYMENT_EVENT_COUNTER + 1)
+#define TRANSMISSION_EVENT_COUNT (DEPLOYMENT_EVENT_GAP + 1)
 
 static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUNT] =
     {
@@ -187,6 +187,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_SETUP] =
             {
@@ -202,6 +203,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_START_SESSION] =
             {
@@ -217,6 +219,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_TRANSMIT] =
             {
@@ -232,6 +235,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS)},
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_STATUS] =
             {
@@ -247,6 +251,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_RELEASE] =
             {
@@ -262,6 +267,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {release_calls, TO(DONE)},
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_DONE] =
             {
@@ -277,6 +283,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
 };
 

@@ -123,7 +123,8 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
     "'estimated_end', CASE WHEN t.state = 'transmit' THEN " \
     TIME("to_timestamp((t.next_emission_ms + " REMAINING_MS ")::double precision / 1000)") " END, " \
     "'created_at', " TIME("d.created_at") ", 'started_at', " TIME("d.started_at") ", " \
-    "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME("d.start_at") ", 'problems', d.problems)"
+    "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME("d.start_at") ", 'problems', d.problems, " \
+    "'suspended', d.suspended)"
 
 #define DEPLOYMENT_FROM                                                                            \
     " FROM deployment d JOIN image i ON i.id = d.image_id LEFT JOIN transmission t ON "            \
@@ -178,7 +179,8 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
                             "'start_at', " TIME(
-                                "d.start_at") ", 'problems', '[]'::json) FROM added d, image_row i",
+                                "d.start_at") ", 'problems', '[]'::json, 'suspended', NULL) FROM "
+                                              "added d, image_row i",
         8, params, ERR_MISSING, done, arg);
     free(euis);
 }
@@ -263,11 +265,14 @@ void store_request_add(struct store *store, const struct uuid *id, const char *k
 
     uuid_format(id, id_text);
     store_ask_json(store->writer,
-                   "INSERT INTO request AS r (id, kind, deployment_id) SELECT $1, $2::text, d.id "
-                   "FROM deployment d "
-                   "WHERE d.id = $3 AND (($2 = 'start' AND d.state IN ('draft', 'scheduled')) OR "
-                   "($2 = 'abort' AND "
-                   "d.state IN ('running', 'scheduled'))) RETURNING " REQUEST_JSON,
+                   "WITH d AS (SELECT * FROM deployment WHERE id = $3 AND CASE $2::text "
+                   "WHEN 'start' THEN state IN ('draft', 'scheduled') "
+                   "WHEN 'abort' THEN state IN ('running', 'scheduled') "
+                   "ELSE state = 'running' AND suspended IS NOT NULL END), "
+                   "told AS (SELECT pg_notify('fuotad', 'request ' || d.slot_index) FROM d), "
+                   "r AS (INSERT INTO request (id, kind, deployment_id) "
+                   "SELECT $1, $2::text, d.id FROM d, told RETURNING *) "
+                   "SELECT " REQUEST_JSON " FROM r",
                    3, params, ERR_WRONG_STATE, done, arg);
 }
 
@@ -277,13 +282,18 @@ void store_request_get(struct store *store, const char *id, store_json_fn *done,
                    ERR_MISSING, done, arg);
 }
 
-void store_request_open(struct store *store, store_json_fn *done, void *arg)
+void store_request_open(struct store *store, unsigned slot, store_json_fn *done, void *arg)
 {
+    char index[12];
+    const char *params[] = {index};
+
+    snprintf(index, sizeof(index), "%u", slot);
     store_ask_json(
         store->writer,
-        "SELECT coalesce(json_agg(json_build_object('id', id, 'kind', kind, 'deployment_id', "
-        "deployment_id) ORDER BY created_at, id), '[]') FROM request WHERE state = 'open'",
-        0, NULL, ERR_MISSING, done, arg);
+        "SELECT coalesce(json_agg(json_build_object('id', r.id, 'kind', r.kind, 'deployment_id', "
+        "r.deployment_id, 'slot', d.slot_index) ORDER BY r.created_at, r.id), '[]') FROM request r "
+        "JOIN deployment d ON d.id = r.deployment_id WHERE r.state = 'open' AND d.slot_index = $1",
+        1, params, ERR_MISSING, done, arg);
 }
 
 /* the rest */

@@ -20,6 +20,7 @@ void stored_deployment_release(struct stored_deployment *stored)
     free(stored->mc_key_id);
     free(stored->mc_key_sealed);
     free(stored->image);
+    free(stored->suspended);
     *stored = (struct stored_deployment){0};
 }
 
@@ -44,14 +45,19 @@ static void on_ids(void *arg, enum err err, const char *text, const struct pg_re
     free(call);
 }
 
-void store_list_running(struct store *store, store_ids_fn *done, void *arg)
+void store_list_running(struct store *store, unsigned slot, store_ids_fn *done, void *arg)
 {
     struct ids_call *call = store_must(malloc(sizeof(*call)));
     struct pg_batch *batch = pg_batch_new();
+    char index[12];
+    const char *params[] = {index};
 
     *call = (struct ids_call){.done = done, .arg = arg};
-    pg_add(batch, "SELECT id FROM deployment WHERE state = 'running' ORDER BY started_at, id", 0,
-           NULL);
+    snprintf(index, sizeof(index), "%u", slot);
+    pg_add(batch,
+           "SELECT id FROM deployment WHERE state = 'running' AND slot_index = $1 "
+           "ORDER BY started_at, id",
+           1, params);
     pg_send(store->writer, batch, on_ids, call);
 }
 
@@ -129,12 +135,32 @@ static enum err parse_devices(const struct pg_results *results, struct stored_de
     return ERR_OK;
 }
 
+/* Of a suspended one no more than whose events are to be kept. ERR_REFUSED: not even that. */
+static enum err parse_suspended(const struct pg_results *results, struct stored_deployment *stored)
+{
+    size_t count = pg_row_count(results, 2);
+
+    stored->params.device_count = (uint32_t)count;
+    stored->devices = store_must(calloc(count + 1, sizeof(*stored->devices)));
+    for (size_t i = 0; i < count; i++) {
+        if (eui64_parse(pg_text(results, 2, i, 0), &stored->devices[i].dev_eui) != ERR_OK) {
+            return ERR_REFUSED;
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err parse_deployment(const struct pg_results *results, struct stored_deployment *stored)
 {
     const char *field;
     enum err err = uuid_parse(pg_text(results, 0, 0, 0), &stored->application_id);
 
     stored->name = store_must(strdup(pg_text(results, 0, 0, 1)));
+    stored->crash_count = (unsigned)pg_number(results, 0, 0, 4);
+    if (!pg_is_null(results, 0, 0, 5)) {
+        stored->suspended = store_must(strdup(pg_text(results, 0, 0, 5)));
+        return err == ERR_OK ? parse_suspended(results, stored) : ERR_REFUSED;
+    }
     if (err == ERR_OK) {
         err = parse_params(pg_text(results, 0, 0, 2), &stored->params);
     }
@@ -188,7 +214,8 @@ void store_load(struct store *store, const struct uuid *id, store_load_fn *done,
     *call = (struct load_call){.done = done, .arg = arg, .id = *id};
     uuid_format(id, id_text);
     pg_add(batch,
-           "SELECT d.application_id, d.name, d.params, i.data FROM deployment d JOIN image i ON "
+           "SELECT d.application_id, d.name, d.params, i.data, d.crash_count, d.suspended "
+           "FROM deployment d JOIN image i ON "
            "i.id = d.image_id "
            "WHERE d.id = $1 AND d.state = 'running'",
            1, params);
@@ -343,12 +370,14 @@ void store_start(struct store *store, const struct store_start *start, store_don
     pg_add(batch,
            "UPDATE request SET state = 'done', done_at = now() WHERE id = $2 AND " JUST_STARTED, 2,
            request_params);
+    store_add_fence(batch, &start->fence);
     free(json);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
-void store_schedule(struct store *store, const struct uuid *deployment_id,
-                    const struct uuid *request_id, store_done_fn *done, void *arg)
+void store_schedule(struct store *store, const struct store_fence *fence,
+                    const struct uuid *deployment_id, const struct uuid *request_id,
+                    store_done_fn *done, void *arg)
 {
     struct pg_batch *batch = pg_batch_new();
     char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
@@ -363,31 +392,37 @@ void store_schedule(struct store *store, const struct uuid *deployment_id,
     pg_add(batch,
            "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1",
            1, &request_param);
+    store_add_fence(batch, fence);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
-void store_request_due(struct store *store, int64_t now_ms, store_json_fn *done, void *arg)
+void store_request_due(struct store *store, const struct uuid *instance, int64_t now_ms,
+                       store_json_fn *done, void *arg)
 {
-    char now[24];
-    const char *params[] = {now};
+    char now[24], id[UUID_TEXT_SIZE];
+    const char *params[] = {now, id};
 
     snprintf(now, sizeof(now), "%lld", (long long)now_ms);
+    uuid_format(instance, id);
     store_ask_json(store->writer,
                    "WITH due AS (INSERT INTO request (id, kind, deployment_id) SELECT "
                    "gen_random_uuid(), 'start', d.id "
-                   "FROM deployment d WHERE d.state = 'scheduled' AND d.start_at <= "
-                   "to_timestamp($1::bigint / 1000.0) "
+                   "FROM deployment d JOIN slot s ON s.slot_index = d.slot_index AND s.owner = $2 "
+                   "WHERE d.state = 'scheduled' "
+                   "AND d.start_at <= to_timestamp($1::bigint / 1000.0) "
                    "AND NOT EXISTS (SELECT 1 FROM request r WHERE r.deployment_id = d.id AND "
                    "r.state = 'open') "
                    "RETURNING id, kind, deployment_id) SELECT "
-                   "coalesce(json_agg(json_build_object('id', id, 'kind', kind, "
-                   "'deployment_id', deployment_id)), '[]') FROM due",
-                   1, params, ERR_MISSING, done, arg);
+                   "coalesce(json_agg(json_build_object('id', due.id, 'kind', kind, "
+                   "'deployment_id', deployment_id, 'slot', slot_index)), '[]') "
+                   "FROM due JOIN deployment d ON d.id = due.deployment_id",
+                   2, params, ERR_MISSING, done, arg);
 }
 
-void store_start_failed(struct store *store, const struct uuid *deployment_id,
-                        const struct uuid *request_id, const char *detail,
-                        const char *problems_json, store_done_fn *done, void *arg)
+void store_start_failed(struct store *store, const struct store_fence *fence,
+                        const struct uuid *deployment_id, const struct uuid *request_id,
+                        const char *detail, const char *problems_json, store_done_fn *done,
+                        void *arg)
 {
     struct pg_batch *batch = pg_batch_new();
     char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
@@ -405,6 +440,7 @@ void store_start_failed(struct store *store, const struct uuid *deployment_id,
            "UPDATE request SET state = 'failed', detail = $2, problems = $3, done_at = now() WHERE "
            "id = $1",
            3, request_params);
+    store_add_fence(batch, fence);
     store_do(store->writer, batch, 1, ERR_MISSING, done, arg);
 }
 

@@ -10,6 +10,7 @@
 #define RETRY_FIRST_MS  200
 #define RETRY_LAST_MS   5000
 #define SQLSTATE_UNIQUE "23505"
+#define SQLSTATE_FENCE  "FU001" /* migrations/0002_slots.sql */
 
 struct statement {
     char *sql;
@@ -37,6 +38,7 @@ struct pg {
     uv_poll_t *poll; /* of conn's socket; freed by its close callback */
     uv_timer_t retry;
     pg_state_fn *on_state;
+    pg_notify_fn *on_notify;
     void *arg;
     struct pg_batch *first, **last; /* the first one is under way when is_busy */
     size_t queued;
@@ -300,7 +302,10 @@ static void keep_error(struct pg *pg, PGresult *result)
 
     if (pg->err == ERR_OK) {
         const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-        pg->err = state != NULL && strcmp(state, SQLSTATE_UNIQUE) == 0 ? ERR_EXISTS : ERR_REFUSED;
+        pg->err = state == NULL                         ? ERR_REFUSED
+                  : strcmp(state, SQLSTATE_UNIQUE) == 0 ? ERR_EXISTS
+                  : strcmp(state, SQLSTATE_FENCE) == 0  ? ERR_WRONG_STATE
+                                                        : ERR_REFUSED;
         pg->error = must(strdup(text != NULL ? text : "no text"));
     }
     PQclear(result);
@@ -353,6 +358,18 @@ static void receive(struct pg *pg)
     }
 }
 
+static void receive_notifications(struct pg *pg)
+{
+    PGnotify *notification;
+
+    while (pg->conn != NULL && (notification = PQnotifies(pg->conn)) != NULL) {
+        if (pg->on_notify != NULL) {
+            pg->on_notify(pg->arg, notification->extra);
+        }
+        PQfreemem(notification);
+    }
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct pg *pg = poll->data;
@@ -370,6 +387,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     }
     receive(pg);
+    receive_notifications(pg);
     if (pg->conn != NULL && pg->is_connected) {
         if (PQstatus(pg->conn) == CONNECTION_BAD) {
             lose(pg);
@@ -393,6 +411,11 @@ struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_
     pg->retry.data = pg;
     uv_timer_start(&pg->retry, on_retry, 0, 0);
     return pg;
+}
+
+void pg_on_notify(struct pg *pg, pg_notify_fn *on_notify)
+{
+    pg->on_notify = on_notify;
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -82,6 +82,8 @@ void store_ask_json(struct pg *pg, const char *sql, size_t param_count, const ch
 
 /* something done, decided by the rows that one statement touched */
 
+#define NOTHING_DECIDES SIZE_MAX
+
 struct do_call {
     store_done_fn *done;
     void *arg;
@@ -93,7 +95,8 @@ static void on_do(void *arg, enum err err, const char *text, const struct pg_res
 {
     struct do_call *call = arg;
 
-    if (err == ERR_OK && pg_affected(results, call->decisive) == 0) {
+    if (err == ERR_OK && call->decisive != NOTHING_DECIDES &&
+        pg_affected(results, call->decisive) == 0) {
         err = call->untouched;
         text = err_text(err);
     }
@@ -113,6 +116,11 @@ void store_do(struct pg *pg, struct pg_batch *batch, size_t decisive, enum err u
     pg_send(pg, batch, on_do, call);
 }
 
+void store_do_anyway(struct pg *pg, struct pg_batch *batch, store_done_fn *done, void *arg)
+{
+    store_do(pg, batch, NOTHING_DECIDES, ERR_OK, done, arg);
+}
+
 /* opening and closing */
 
 static void on_writer_state(void *arg, const char *text)
@@ -127,6 +135,13 @@ static void on_reader_state(void *arg, const char *text)
     (void)arg, (void)text; /* the writer speaks for both */
 }
 
+static void on_keeper_state(void *arg, const char *text)
+{
+    if (text == NULL) {
+        store_keeper_connected(arg);
+    }
+}
+
 struct store *store_new(struct uv_loop_s *loop, const char *conninfo,
                         void (*on_state)(void *arg, const char *text), void *arg)
 {
@@ -136,7 +151,8 @@ struct store *store_new(struct uv_loop_s *loop, const char *conninfo,
     store->state_arg = arg;
     store->writer = pg_new(loop, conninfo, on_writer_state, store);
     store->reader = pg_new(loop, conninfo, on_reader_state, store);
-    store->open_count = 2;
+    store->keeper = pg_new(loop, conninfo, on_keeper_state, store);
+    store->open_count = 3;
     return store;
 }
 
@@ -158,6 +174,7 @@ void store_close(struct store *store, void (*cb)(void *arg), void *arg)
     store->closed_arg = arg;
     pg_close(store->writer, on_pg_closed, store);
     pg_close(store->reader, on_pg_closed, store);
+    pg_close(store->keeper, on_pg_closed, store);
 }
 
 bool store_is_connected(const struct store *store)

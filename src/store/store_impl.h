@@ -7,11 +7,16 @@
 #include <stdio.h>
 
 #include "store/pg.h"
+#include "store/slots.h"
 #include "store/store.h"
 
 struct store {
     struct pg *writer;
     struct pg *reader;
+    struct pg *keeper; /* of leases and notifications */
+    struct store_news news;
+    void *news_arg;
+    bool has_news;
     void (*on_state)(void *arg, const char *text);
     void *state_arg;
     void (*on_closed)(void *arg);
@@ -32,13 +37,23 @@ char *text_end(struct text *text);
 void text_put_element(FILE *stream, const char *value, bool is_first);
 
 void *store_must(void *memory);
+/* turn.c: the batch fails with ERR_WRONG_STATE unless the slot has this epoch. */
+void store_add_fence(struct pg_batch *batch, const struct store_fence *fence);
+/* The batch of a turn. */
+struct pg_batch *store_turn_batch(struct store_turn *turn);
 
 /* Sends one statement to the reader or writer and hands its first field on as JSON; no row is
  * `no_row`. */
 struct json_call;
 void store_ask_json(struct pg *pg, const char *sql, size_t param_count, const char *const *params,
                     enum err no_row, store_json_fn *done, void *arg);
+/* Carries out a batch; no row touched by statement `decisive` is `untouched`. `done` may be NULL.
+ */
 void store_do(struct pg *pg, struct pg_batch *batch, size_t decisive, enum err untouched,
               store_done_fn *done, void *arg);
+/* The same where it does not matter what was touched. */
+void store_do_anyway(struct pg *pg, struct pg_batch *batch, store_done_fn *done, void *arg);
+/* slots.c: listens again. */
+void store_keeper_connected(struct store *store);
 
 #endif

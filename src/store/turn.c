@@ -26,9 +26,29 @@ void store_turn_free(struct store_turn *turn)
     free(turn);
 }
 
+struct pg_batch *store_turn_batch(struct store_turn *turn)
+{
+    return turn->batch;
+}
+
 bool store_turn_is_empty(const struct store_turn *turn)
 {
     return pg_batch_is_empty(turn->batch);
+}
+
+void store_add_fence(struct pg_batch *batch, const struct store_fence *fence)
+{
+    char slot[12], epoch[24];
+    const char *params[] = {slot, epoch};
+
+    snprintf(slot, sizeof(slot), "%u", fence->slot);
+    snprintf(epoch, sizeof(epoch), "%" PRIu64, fence->epoch);
+    pg_add(batch, "SELECT fence($1, $2)", 2, params);
+}
+
+void store_turn_fence(struct store_turn *turn, const struct store_fence *fence)
+{
+    store_add_fence(turn->batch, fence);
 }
 
 static void save_transmission(struct store_turn *turn, const char *id, const struct transmission *t)
@@ -273,6 +293,7 @@ void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id)
            "UPDATE deployment SET state = 'aborted', finished_at = now() "
            "WHERE id = $1 AND state IN ('scheduled', 'running')",
            1, params);
+    pg_add(turn->batch, "DELETE FROM held_event WHERE deployment_id = $1", 1, params);
 }
 
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,

@@ -210,7 +210,7 @@ static struct mqtt_options options_of(const char *id)
 
 static void open_client(struct client *c, const struct mqtt_options *options)
 {
-    static const struct mqtt_callbacks callbacks = {on_message, on_batch, on_state};
+    static const struct mqtt_callbacks callbacks = {on_message, on_batch, on_state, NULL};
 
     if (!is_open) {
         test_loop_open(&t);
@@ -621,7 +621,7 @@ static void a_broker_of_another_authority_or_name_is_refused(void **state)
 static void certificate_files_that_cannot_be_used_are_an_error(void **state)
 {
     (void)state;
-    static const struct mqtt_callbacks callbacks = {on_message, on_batch, on_state};
+    static const struct mqtt_callbacks callbacks = {on_message, on_batch, on_state, NULL};
     struct client c = {0};
     struct mqtt_options options = tls_options("files");
 

@@ -215,6 +215,9 @@ static struct deployment_params some_params(void)
     return params;
 }
 
+/* Of the slot that has APPLICATION (its fourth octet), while nobody has owned it. */
+static const struct store_fence fence = {.slot = 0xAA % STORE_SLOT_COUNT, .epoch = 0};
+
 static void start(unsigned number, unsigned request)
 {
     const struct device devices[3] = {
@@ -225,6 +228,7 @@ static void start(unsigned number, unsigned request)
     const uint8_t versions[3] = {LORAWAN_1_1, LORAWAN_1_0, LORAWAN_1_1};
     const uint8_t sealed[] = {0, 1, 0xFF};
     struct store_start s = {
+        .fence = fence,
         .deployment_id = id_of(id_text(number)),
         .request_id = id_of(id_text(request)),
         .params = some_params(),
@@ -448,7 +452,7 @@ static void a_start_that_failed_keeps_its_problems(void **state)
 
     add_both(10);
     add_request(20, "start", 10);
-    EXPECT(ERR_OK, store_start_failed(store, &id, &request, "1 problem", "[{\"field\": \"x\"}]",
+    EXPECT(ERR_OK, store_start_failed(store, &fence, &id, &request, "1 problem", "[{\"field\": \"x\"}]",
                                       on_done, NULL));
     assert_string_equal(deployment_state(10), "draft");
     assert_int_equal(cJSON_GetArraySize(get("problems")), 1);
@@ -456,7 +460,7 @@ static void a_start_that_failed_keeps_its_problems(void **state)
     assert_string_equal(text_of("detail"), "1 problem");
     assert_int_equal(cJSON_GetArraySize(get("problems")), 1);
     request = id_of(NO_ID);
-    EXPECT(ERR_MISSING, store_start_failed(store, &id, &request, "", "[]", on_done, NULL));
+    EXPECT(ERR_MISSING, store_start_failed(store, &fence, &id, &request, "", "[]", on_done, NULL));
 }
 
 static void a_second_start_that_fails_leaves_the_first_running(void **state)
@@ -468,7 +472,7 @@ static void a_second_start_that_fails_leaves_the_first_running(void **state)
     add_request(20, "start", 10);
     add_request(21, "start", 10);
     start(10, 20);
-    EXPECT(ERR_OK, store_start_failed(store, &id, &request, "not a draft", "[]", on_done, NULL));
+    EXPECT(ERR_OK, store_start_failed(store, &fence, &id, &request, "not a draft", "[]", on_done, NULL));
     assert_string_equal(deployment_state(10), "running");
     assert_string_equal(request_state(21), "failed");
 }
@@ -877,7 +881,7 @@ static void running_deployments_are_listed(void **state)
     add_both(10);
     add_draft(11, some_euis, 3);
     start(11, 20);
-    EXPECT(ERR_OK, store_list_running(store, on_ids, NULL));
+    EXPECT(ERR_OK, store_list_running(store, fence.slot, on_ids, NULL));
 }
 
 static void a_running_deployment_is_shown_with_its_numbers(void **state)
@@ -947,11 +951,12 @@ static void requests_are_taken_where_the_state_allows_them(void **state)
     assert_int_equal(done_err, ERR_WRONG_STATE);
     add_request(23, "abort", 10);
     assert_int_equal(done_err, ERR_OK);
-    EXPECT(ERR_OK, store_request_open(store, on_json, NULL));
+    EXPECT(ERR_OK, store_request_open(store, fence.slot, on_json, NULL));
     char expected[200];
     snprintf(expected, sizeof(expected),
-             "[{\"id\": \"%s\", \"kind\": \"abort\", \"deployment_id\": \"%s\"}]", id_text(23),
-             id_text(10));
+             "[{\"id\": \"%s\", \"kind\": \"abort\", \"deployment_id\": \"%s\", "
+             "\"slot\": %u}]",
+             id_text(23), id_text(10), fence.slot);
     expect_json(expected);
     turn = store_turn_new();
     id = id_of(id_text(23));

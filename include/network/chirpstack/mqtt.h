@@ -37,9 +37,13 @@ struct mqtt_callbacks {
     /* `text` NULL: connected; `is_session_kept`: the broker had kept our session. Otherwise why it
      * was lost. */
     void (*on_state)(void *arg, const char *text, bool is_session_kept);
+    /* Whether it may connect now; NULL: always. Asked again after a while. */
+    bool (*may_connect)(void *arg);
 };
 
-/* ERR_IO: libmosquitto refuses the options (certificate files). Texts are copied. */
+/* Whether mqtt_new() takes these options. ERR_IO: libmosquitto refuses them (certificate files). */
+MUST_CHECK enum err mqtt_check_options(const struct mqtt_options *options);
+/* ERR_IO: libmosquitto refuses the options. Texts are copied. */
 MUST_CHECK enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *options,
                              const struct mqtt_callbacks *callbacks, void *arg,
                              struct mqtt **ret_mqtt);

@@ -10,6 +10,7 @@
 
 #define WARNING_PAUSE_MS 60000
 #define TOPIC_SIZE       512
+#define CLIENT_ID_SIZE   200
 
 enum warning { WARNING_QOS, WARNING_EVENT, WARNING_TOPIC };
 
@@ -34,6 +35,14 @@ enum err chirpstack_check_topic(const char *topic, const char **ret_text)
         return ERR_FORMAT;
     }
     return ERR_OK;
+}
+
+static void *must(void *memory)
+{
+    if (memory == NULL) {
+        abort(); /* out of memory: a restart from the store is a tested path */
+    }
+    return memory;
 }
 
 static void warn(struct chirpstack *cs, enum warning kind, const char *text)
@@ -96,7 +105,8 @@ static bool topic_event(const struct chirpstack *cs, const char *topic, enum eve
 
 static void on_message(void *arg, const char *topic, const uint8_t *payload, size_t size, int qos)
 {
-    struct chirpstack *cs = arg;
+    struct network_stream *stream = arg;
+    struct chirpstack *cs = stream->cs;
     uint8_t buffer[NETWORK_PAYLOAD_MAX];
     enum events_topic kind;
     struct network_event event;
@@ -114,7 +124,7 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
     }
     enum err err = events_decode(kind, payload, size, cs->leap_s, buffer, &event, &field);
     if (err == ERR_OK) {
-        cs->callbacks.on_event(cs->arg, &event);
+        cs->callbacks.on_event(stream->arg, &event);
     } else if (err != ERR_MISSING) {
         snprintf(text, sizeof(text), "an event '%s' cannot be read and is ignored: %s",
                  events_topic_name(kind), field);
@@ -124,16 +134,24 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
 
 static void on_batch(void *arg)
 {
-    struct chirpstack *cs = arg;
+    struct network_stream *stream = arg;
 
-    cs->callbacks.on_batch(cs->arg);
+    stream->cs->callbacks.on_batch(stream->arg);
 }
 
 static void on_mqtt_state(void *arg, const char *text, bool is_session_kept)
 {
-    struct chirpstack *cs = arg;
+    struct network_stream *stream = arg;
 
-    cs->callbacks.on_events_state(cs->arg, text, is_session_kept);
+    stream->cs->callbacks.on_events_state(stream->arg, text, is_session_kept);
+}
+
+static bool may_connect(void *arg)
+{
+    struct network_stream *stream = arg;
+
+    return stream->cs->callbacks.may_connect == NULL ||
+           stream->cs->callbacks.may_connect(stream->arg);
 }
 
 static void on_grpc_state(void *arg, const char *text)
@@ -153,72 +171,110 @@ static bool has(const struct uuid *list, size_t count, const struct uuid *id)
     return false;
 }
 
-static void change(struct chirpstack *cs, const struct uuid *application,
+static void change(struct network_stream *stream, const struct uuid *application,
                    void (*apply)(struct mqtt *, const char *))
 {
     char id[UUID_TEXT_SIZE], filter[TOPIC_SIZE];
 
     uuid_format(application, id);
     for (unsigned t = 0; t < EVENTS_TOPIC_COUNT; t++) {
-        fill_topic(cs, id, "+", events_topic_name((enum events_topic)t), filter, sizeof(filter));
-        apply(cs->mqtt, filter);
+        fill_topic(stream->cs, id, "+", events_topic_name((enum events_topic)t), filter,
+                   sizeof(filter));
+        apply(stream->mqtt, filter);
     }
 }
 
-static void set_applications(void *self, const struct uuid *applications, size_t count)
+static void set_applications(struct network_stream *stream, const struct uuid *applications,
+                             size_t count)
 {
-    struct chirpstack *cs = self;
-
-    for (size_t i = 0; i < cs->application_count; i++) {
-        if (!has(applications, count, &cs->applications[i])) {
-            change(cs, &cs->applications[i], mqtt_unsubscribe);
+    for (size_t i = 0; i < stream->application_count; i++) {
+        if (!has(applications, count, &stream->applications[i])) {
+            change(stream, &stream->applications[i], mqtt_unsubscribe);
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (!has(cs->applications, cs->application_count, &applications[i]) &&
+        if (!has(stream->applications, stream->application_count, &applications[i]) &&
             !has(applications, i, &applications[i])) {
-            change(cs, &applications[i], mqtt_subscribe);
+            change(stream, &applications[i], mqtt_subscribe);
         }
     }
-    free(cs->applications);
-    cs->applications = calloc(count + 1, sizeof(*applications));
-    if (cs->applications == NULL) {
-        abort();
-    }
-    cs->application_count = 0;
+    free(stream->applications);
+    stream->applications = must(calloc(count + 1, sizeof(*applications)));
+    stream->application_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!has(cs->applications, cs->application_count, &applications[i])) {
-            cs->applications[cs->application_count++] = applications[i];
+        if (!has(stream->applications, stream->application_count, &applications[i])) {
+            stream->applications[stream->application_count++] = applications[i];
         }
     }
 }
 
-static void acknowledge(void *self)
+static void acknowledge(struct network_stream *stream)
 {
-    struct chirpstack *cs = self;
-
-    mqtt_acknowledge(cs->mqtt);
+    mqtt_acknowledge(stream->mqtt);
 }
 
-static void reject(void *self)
+static void reject(struct network_stream *stream)
 {
-    struct chirpstack *cs = self;
-
-    mqtt_reject(cs->mqtt);
+    mqtt_reject(stream->mqtt);
 }
 
-static void on_part_closed(void *arg)
+static struct network_stream *open_stream(void *self, const char *name, void *arg)
+{
+    static const struct mqtt_callbacks callbacks = {on_message, on_batch, on_mqtt_state,
+                                                    may_connect};
+    struct chirpstack *cs = self;
+    struct network_stream *stream = must(calloc(1, sizeof(*stream)));
+    struct mqtt_options options = cs->mqtt;
+    char client_id[CLIENT_ID_SIZE];
+
+    snprintf(client_id, sizeof(client_id), "%s-%s", cs->mqtt.client_id, name);
+    options.client_id = client_id;
+    stream->cs = cs;
+    stream->arg = arg;
+    if (mqtt_new(cs->loop, &options, &callbacks, stream, &stream->mqtt) != ERR_OK) {
+        abort(); /* chirpstack_new() tried these options */
+    }
+    return stream;
+}
+
+static void on_stream_closed(void *arg)
+{
+    struct network_stream *stream = arg;
+
+    if (stream->on_closed != NULL) {
+        stream->on_closed(stream->closed_arg);
+    }
+    free(stream->applications);
+    free(stream);
+}
+
+static void close_stream(struct network_stream *stream, void (*cb)(void *arg), void *arg)
+{
+    stream->on_closed = cb;
+    stream->closed_arg = arg;
+    mqtt_close(stream->mqtt, on_stream_closed, stream);
+}
+
+static void free_driver(struct chirpstack *cs)
+{
+    for (size_t i = 0; i < sizeof(cs->texts) / sizeof(cs->texts[0]); i++) {
+        if (cs->texts[i] != NULL) {
+            key_wipe(cs->texts[i], strlen(cs->texts[i])); /* the password is one */
+        }
+        free(cs->texts[i]);
+    }
+    free(cs->event_topic);
+    free(cs);
+}
+
+static void on_grpc_closed(void *arg)
 {
     struct chirpstack *cs = arg;
 
-    if (--cs->open_count == 0) {
-        if (cs->on_closed != NULL) {
-            cs->on_closed(cs->closed_arg);
-        }
-        free(cs->applications);
-        free(cs->event_topic);
-        free(cs);
+    if (cs->on_closed != NULL) {
+        cs->on_closed(cs->closed_arg);
     }
+    free_driver(cs);
 }
 
 static void close_driver(void *self, void (*cb)(void *arg), void *arg)
@@ -227,41 +283,50 @@ static void close_driver(void *self, void (*cb)(void *arg), void *arg)
 
     cs->on_closed = cb;
     cs->closed_arg = arg;
-    cs->open_count = 2;
-    mqtt_close(cs->mqtt, on_part_closed, cs);
-    grpc_close(cs->grpc, on_part_closed, cs);
+    grpc_close(cs->grpc, on_grpc_closed, cs);
+}
+
+/* Streams open later than the caller's texts live. */
+static void copy_mqtt_options(struct chirpstack *cs, const struct mqtt_options *from)
+{
+    const char **const to[] = {&cs->mqtt.host,     &cs->mqtt.client_id, &cs->mqtt.username,
+                               &cs->mqtt.password, &cs->mqtt.ca_file,   &cs->mqtt.cert_file,
+                               &cs->mqtt.key_file};
+
+    cs->mqtt = *from;
+    for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+        if (*to[i] != NULL) {
+            cs->texts[i] = must(strdup(*to[i]));
+            *to[i] = cs->texts[i];
+        }
+    }
 }
 
 enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options *options,
                         const struct network_callbacks *callbacks, void *arg,
                         struct network_driver *ret_driver)
 {
-    static const struct mqtt_callbacks mqtt_callbacks = {on_message, on_batch, on_mqtt_state};
-    struct chirpstack *cs = calloc(1, sizeof(*cs));
+    struct chirpstack *cs = must(calloc(1, sizeof(*cs)));
 
-    if (cs == NULL) {
-        abort();
-    }
     cs->loop = loop;
     cs->callbacks = *callbacks;
     cs->arg = arg;
     cs->leap_s = options->leap_s;
-    cs->event_topic = strdup(options->event_topic);
-    if (cs->event_topic == NULL) {
-        abort();
-    }
-    enum err err = mqtt_new(loop, &options->mqtt, &mqtt_callbacks, cs, &cs->mqtt);
+    cs->event_topic = must(strdup(options->event_topic));
+    copy_mqtt_options(cs, &options->mqtt);
+    enum err err = mqtt_check_options(&cs->mqtt);
     if (err != ERR_OK) {
-        free(cs->event_topic);
-        free(cs);
+        free_driver(cs);
         return err;
     }
     cs->grpc = grpc_new(loop, &options->grpc, on_grpc_state, cs);
     *ret_driver = (struct network_driver){
         .self = cs,
+        .open_stream = open_stream,
         .set_applications = set_applications,
         .acknowledge = acknowledge,
         .reject = reject,
+        .close_stream = close_stream,
         .close = close_driver,
         .enqueue = chirpstack_enqueue,
         .read_queue = chirpstack_read_queue,

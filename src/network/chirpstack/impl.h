@@ -11,14 +11,23 @@ struct chirpstack {
     uv_loop_t *loop;
     struct network_callbacks callbacks;
     void *arg;
-    struct mqtt *mqtt;
     struct grpc *grpc;
+    struct mqtt_options mqtt; /* of each stream; its texts are in `texts` */
+    char *texts[8];           /* owned */
     char *event_topic;
     int leap_s;
+    uint64_t next_warning[4]; /* uv_now(), of each kind */
+    void (*on_closed)(void *arg);
+    void *closed_arg;
+};
+
+/* One connection to the broker. */
+struct network_stream {
+    struct chirpstack *cs;
+    void *arg;
+    struct mqtt *mqtt;
     struct uuid *applications;
     size_t application_count;
-    uint64_t next_warning[4]; /* uv_now(), of each kind */
-    unsigned open_count;
     void (*on_closed)(void *arg);
     void *closed_arg;
 };

@@ -296,8 +296,46 @@ static void on_retry(uv_timer_t *timer)
 {
     struct mqtt *mqtt = timer->data;
 
+    if (mqtt->callbacks.may_connect != NULL && !mqtt->callbacks.may_connect(mqtt->arg)) {
+        uv_timer_start(&mqtt->retry, on_retry, RETRY_FIRST_MS, 0);
+        return;
+    }
     mqtt->is_working = true;
     uv_queue_work(mqtt->loop, &mqtt->work, work_connect, after_connect);
+}
+
+/* A client with these options; NULL: libmosquitto refuses them. */
+static struct mosquitto *make_client(const struct mqtt_options *o, void *arg)
+{
+    struct mosquitto *mosq = must(mosquitto_new(o->client_id, false, arg));
+    int result = MOSQ_ERR_SUCCESS;
+
+    mosquitto_int_option(mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
+    mosquitto_int_option(mosq, MOSQ_OPT_RECEIVE_MAXIMUM, o->receive_max);
+    /* "Threaded" makes it write from mosquitto_loop_write() only: acknowledgements wait for us. */
+    mosquitto_threaded_set(mosq, true);
+    if (o->username != NULL) {
+        result = mosquitto_username_pw_set(mosq, o->username, o->password);
+    }
+    if (o->is_tls && result == MOSQ_ERR_SUCCESS) {
+        result = mosquitto_tls_set(mosq, o->ca_file, o->ca_file == NULL ? "/etc/ssl/certs" : NULL,
+                                   o->cert_file, o->key_file, NULL);
+    }
+    if (result != MOSQ_ERR_SUCCESS) {
+        mosquitto_destroy(mosq);
+        return NULL;
+    }
+    return mosq;
+}
+
+enum err mqtt_check_options(const struct mqtt_options *options)
+{
+    mosquitto_lib_init();
+    struct mosquitto *mosq = make_client(options, NULL);
+    bool is_good = mosq != NULL;
+    mosquitto_destroy(mosq);
+    mosquitto_lib_cleanup();
+    return is_good ? ERR_OK : ERR_IO;
 }
 
 enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
@@ -306,6 +344,15 @@ enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
     struct mqtt *mqtt = must(calloc(1, sizeof(*mqtt)));
 
     mosquitto_lib_init();
+    mqtt->mosq = make_client(o, mqtt);
+    if (mqtt->mosq == NULL) {
+        mosquitto_lib_cleanup();
+        free(mqtt);
+        return ERR_IO;
+    }
+    mosquitto_connect_v5_callback_set(mqtt->mosq, on_connect);
+    mosquitto_disconnect_v5_callback_set(mqtt->mosq, on_disconnect);
+    mosquitto_message_v5_callback_set(mqtt->mosq, on_message);
     mqtt->loop = loop;
     mqtt->callbacks = *callbacks;
     mqtt->arg = arg;
@@ -316,30 +363,6 @@ enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
     mqtt->session_expiry_s = o->session_expiry_s;
     mqtt->retry_ms = RETRY_FIRST_MS;
     mqtt->work.data = mqtt;
-    mqtt->mosq = must(mosquitto_new(o->client_id, false, mqtt));
-    mosquitto_int_option(mqtt->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
-    mosquitto_int_option(mqtt->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, o->receive_max);
-    /* "Threaded" makes it write from mosquitto_loop_write() only: acknowledgements wait for us. */
-    mosquitto_threaded_set(mqtt->mosq, true);
-    mosquitto_connect_v5_callback_set(mqtt->mosq, on_connect);
-    mosquitto_disconnect_v5_callback_set(mqtt->mosq, on_disconnect);
-    mosquitto_message_v5_callback_set(mqtt->mosq, on_message);
-    int result = MOSQ_ERR_SUCCESS;
-    if (o->username != NULL) {
-        result = mosquitto_username_pw_set(mqtt->mosq, o->username, o->password);
-    }
-    if (o->is_tls && result == MOSQ_ERR_SUCCESS) {
-        result =
-            mosquitto_tls_set(mqtt->mosq, o->ca_file, o->ca_file == NULL ? "/etc/ssl/certs" : NULL,
-                              o->cert_file, o->key_file, NULL);
-    }
-    if (result != MOSQ_ERR_SUCCESS) {
-        mosquitto_destroy(mqtt->mosq);
-        mosquitto_lib_cleanup();
-        free(mqtt->host);
-        free(mqtt);
-        return ERR_IO;
-    }
     mqtt->open_handles = 2;
     uv_timer_init(loop, &mqtt->tick);
     uv_timer_init(loop, &mqtt->retry);
