@@ -70,6 +70,7 @@ class Rig:
         self.clock_rate = clock_rate
         self.clock_epoch_ms = int(time.time() * 1000)
         self.mqtt_port, self.grpc_port, self.http_port = free_port(), free_port(), free_port()
+        self.http_ports = {"fuotad": self.http_port}  # of each daemon
         self.api_token = secrets.token_hex(16)
         self.extra_config = ""
         self.write("api-token", self.api_token + "\n")
@@ -111,7 +112,7 @@ class Rig:
         return process.returncode
 
     def close(self):
-        for name in ["fuotad", "sim", "mosquitto", "postgres"]:
+        for name in [*self.http_ports, "sim", "mosquitto", "postgres"]:
             self.stop(name, signal.SIGINT if name == "postgres" else signal.SIGTERM)
         for name in list(self.processes):
             self.stop(name, signal.SIGKILL)
@@ -200,51 +201,58 @@ class Rig:
         with open(self.path("report.json")) as f:
             return json.load(f)
 
-    def write_config(self):
-        os.makedirs(self.path("state"), exist_ok=True)
-        return self.write("fuotad.conf", f"""
+    def state_dir(self, name="fuotad"):
+        return self.path("state" if name == "fuotad" else "state-" + name)
+
+    def write_config(self, name="fuotad"):
+        os.makedirs(self.state_dir(name), exist_ok=True)
+        if name not in self.http_ports:
+            self.http_ports[name] = free_port()
+        return self.write(name + ".conf", f"""
 log: {{ level = "info"; }};
-state_dir = "{self.path('state')}";
+state_dir = "{self.state_dir(name)}";
 database: {{ conninfo = "{self.conninfo}"; }};
 mqtt: {{ port = {self.mqtt_port}; client_id = "fuotad-rig"; }};
 grpc: {{ port = {self.grpc_port}; token_file = "{self.path('api-token')}"; }};
 keys: {{ seal_key_file = "{self.path('seal-key')}"; }};
-http: {{ port = {self.http_port}; }};
+http: {{ port = {self.http_ports[name]}; }};
 simulation: {{ enabled = true; clock_rate = {float(self.clock_rate)}; clock_epoch_ms = {self.clock_epoch_ms}L; }};
 {self.extra_config}
 """)
 
-    def start_fuotad(self, wait=True):
-        config = self.write_config()
-        process = self.start("fuotad", [os.path.join(self.build, "src/daemon/fuotad"), "--config", config])
+    def start_fuotad(self, wait=True, name="fuotad", env=None):
+        """One daemon, or, with another name, one more on the same database."""
+        config = self.write_config(name)
+        process = self.start(name, [os.path.join(self.build, "src/daemon/fuotad"), "--config", config],
+                             env={**os.environ, **(env or {})})
         if wait:
-            wait_for("fuotad", self.is_healthy, process=process, log=self.log("fuotad"))
+            wait_for(name, lambda: self.is_healthy(name), process=process, log=self.log(name))
         return process
 
-    def is_healthy(self):
+    def is_healthy(self, name="fuotad"):
         try:
-            return self.health()["status"] == "ok" and os.path.exists(self.path("state/admin-token"))
+            return self.health(name)["status"] == "ok" and os.path.exists(self.path("state/admin-token"))
         except (OSError, ValueError, KeyError):
             return False
 
-    def health(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/api/v1/health", timeout=5) as answer:
+    def health(self, name="fuotad"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_ports[name]}/api/v1/health", timeout=5) as answer:
             return json.load(answer)
 
     # the operator
 
-    def ctl_command(self, *arguments):
-        return [os.path.join(self.build, "src/ctl/fuotactl"), "--server", f"http://127.0.0.1:{self.http_port}",
+    def ctl_command(self, *arguments, name="fuotad"):
+        return [os.path.join(self.build, "src/ctl/fuotactl"), "--server", f"http://127.0.0.1:{self.http_ports[name]}",
                 "--token-file", self.path("state/admin-token")] + list(arguments)
 
-    def ctl(self, *arguments, check=True):
-        done = subprocess.run(self.ctl_command(*arguments), capture_output=True, text=True)
+    def ctl(self, *arguments, check=True, name="fuotad"):
+        done = subprocess.run(self.ctl_command(*arguments, name=name), capture_output=True, text=True)
         if check and done.returncode != 0:
             raise RigError(f"fuotactl {' '.join(arguments)}: status {done.returncode}\n{done.stderr}{done.stdout}")
         return done
 
-    def ctl_json(self, *arguments):
-        return json.loads(self.ctl("--json", *arguments).stdout)
+    def ctl_json(self, *arguments, name="fuotad"):
+        return json.loads(self.ctl("--json", *arguments, name=name).stdout)
 
     def api(self, method, path, body=None, token=None, headers=None):
         """A raw request: (status, parsed body)."""

@@ -31,6 +31,7 @@
     X(TRANSMISSION_TRANSMIT, "transmit")           /* fragments */                                 \
     X(TRANSMISSION_STATUS, "status")               /* who has the image */                         \
     X(TRANSMISSION_RELEASE, "release")             /* the group is deleted, devices are cleaned */ \
+    X(TRANSMISSION_TAKE_OVER, "take_over") /* from another daemon, in the middle of frames */      \
     X(TRANSMISSION_DONE, "done")
 
 enum transmission_state {
@@ -165,6 +166,10 @@ struct transmission {
     enum frame_call frame_call;
     int64_t frame_emission_ms; /* planned emission of the frame that is under way */
     uint32_t clean_index;      /* RELEASE: next device to clean */
+    bool is_taken_over;        /* from a daemon that did not leave it; set by the store */
+    uint32_t group_number;     /* groups at the network server before the present one */
+    struct uuid old_group_id;  /* TAKE_OVER: the other daemon's */
+    enum transmission_state resume_state; /* TAKE_OVER: what follows */
     uint8_t gateway_count;
     struct gateway gateways[DEPLOYMENT_GATEWAYS_MAX];
 };
@@ -182,7 +187,8 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_FRAME_QUEUED,  /* u.f_cnt: the counter that Enqueue returned */
     DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
     DEPLOYMENT_EVENT_FRAME_UNKNOWN, /* perhaps queued; a call deadline has passed since */
-    DEPLOYMENT_EVENT_COUNTER, /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
+    DEPLOYMENT_EVENT_COUNTER,   /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
+    DEPLOYMENT_EVENT_OLD_QUEUE, /* u.queued: what waits in the old group's queue */
     DEPLOYMENT_EVENT_GAP, /* events of devices may be missing: those that owe an answer are asked
                              again */
     /* one device; device_index */
@@ -205,6 +211,11 @@ struct deployment_event {
         struct uuid group_id;
         struct uuid item_id;
         uint32_t f_cnt;
+        struct {
+            const uint16_t *numbers; /* of fragments, borrowed */
+            size_t count;
+            bool has_status; /* a status request waits, too */
+        } queued;
         struct {
             bool is_final;
             enum reason reason; /* COMMAND_FAILED: REASON_CALL_REFUSED or REASON_KEY_UNAVAILABLE
@@ -231,9 +242,11 @@ enum deployment_action_kind {
     DEPLOYMENT_ACTION_DELETE_GROUP, /* queue included */
     DEPLOYMENT_ACTION_FRAME,        /* Enqueue to the group */
     DEPLOYMENT_ACTION_READ_COUNTER, /* Get the group's f_cnt */
-    DEPLOYMENT_ACTION_COMMAND,      /* Enqueue to a device */
-    DEPLOYMENT_ACTION_CHECK_QUEUE,  /* GetQueue of a device, compare with its command's bytes */
-    DEPLOYMENT_ACTION_FINISHED,     /* the deployment is over */
+    DEPLOYMENT_ACTION_READ_OLD_QUEUE,
+    DEPLOYMENT_ACTION_DELETE_OLD_GROUP,
+    DEPLOYMENT_ACTION_COMMAND,     /* Enqueue to a device */
+    DEPLOYMENT_ACTION_CHECK_QUEUE, /* GetQueue of a device, compare with its command's bytes */
+    DEPLOYMENT_ACTION_FINISHED,    /* the deployment is over */
 };
 
 struct deployment_action {
@@ -262,6 +275,7 @@ struct deployment_action {
     X(NOTE_BAD_ANSWER, "bad_answer")       /* value: FPort; the payload could not be read */       \
     X(NOTE_COUNTER_JUMP, "counter_jump")   /* value: counter returned, detail: expected */         \
     X(NOTE_SESSION_MOVED, "session_moved") /* value: new SessionTime, Unix seconds */              \
+    X(NOTE_TAKEN_OVER, "taken_over")       /* value: N of the next fragment, detail: sent anew */  \
     X(NOTE_SESSION_FULL, "session_full")   /* value: N of the first fragment not sent */
 
 enum note_kind {

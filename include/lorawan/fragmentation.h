@@ -20,9 +20,9 @@
 #include "lorawan/package.h"
 
 #define FRAG_NUMBER_MAX                16383 /* N has 14 bits: the largest fragment number, uncoded and coded */
-#define FRAG_SIZE_MAX                  239   /* MaxAppPl 242 less the command's three octets */
-#define FRAG_OVERHEAD                  3     /* CID and Index&N before the data of a DataFragment */
-#define FRAG_SESSION_SETUP_REQ_V1_SIZE 11    /* CID included */
+#define FRAG_SIZE_MAX                  239 /* MaxAppPl 242 less the command's three octets */
+#define FRAG_OVERHEAD                  3   /* CID and Index&N before the data of a DataFragment */
+#define FRAG_SESSION_SETUP_REQ_V1_SIZE 11  /* CID included */
 #define FRAG_SESSION_STATUS_REQ_SIZE   2
 #define FRAG_SESSION_DELETE_REQ_SIZE   2
 
@@ -57,21 +57,24 @@ MUST_CHECK enum err frag_session_status_req_encode(const struct frag_session_sta
 MUST_CHECK enum err frag_session_delete_req_encode(const struct frag_session_delete_req *req,
                                                    uint8_t *buf, size_t buf_size, size_t *ret_size);
 /*
- * DataFragment: `frag_index` 0..3, `number` (N) 1..16383, `data` of `data_size` octets, 1..239. Writes
- * data_size + FRAG_OVERHEAD octets.
+ * DataFragment: `frag_index` 0..3, `number` (N) 1..16383, `data` of `data_size` octets, 1..239.
+ * Writes data_size + FRAG_OVERHEAD octets.
  */
 MUST_CHECK enum err data_fragment_encode(uint8_t frag_index, uint16_t number, const uint8_t *data,
                                          size_t data_size, uint8_t *buf, size_t buf_size,
                                          size_t *ret_size);
 
+/* Reads N of a payload that data_fragment_encode() wrote. ERR_FORMAT: it is no DataFragment. */
+MUST_CHECK enum err data_fragment_number(const uint8_t *payload, size_t size, uint16_t *ret_number);
+
 /* FragSessionSetupAns, v1 */
 struct frag_session_setup_ans {
     uint8_t frag_index;
-    bool wrong_descriptor;         /* bit 3 */
-    bool frag_index_unsupported;   /* bit 2 */
-    bool not_enough_memory;        /* bit 1 */
-    bool encoding_unsupported;     /* bit 0 */
-    uint8_t status;                /* the octet as sent */
+    bool wrong_descriptor;       /* bit 3 */
+    bool frag_index_unsupported; /* bit 2 */
+    bool not_enough_memory;      /* bit 1 */
+    bool encoding_unsupported;   /* bit 0 */
+    uint8_t status;              /* the octet as sent */
 };
 
 /* FragSessionDeleteAns */
@@ -83,9 +86,9 @@ struct frag_session_delete_ans {
 /* FragSessionStatusAns, v1 */
 struct frag_session_status_ans {
     uint8_t frag_index;
-    uint16_t received_count;           /* NbFragReceived, 0..16383; what it counts differs between stacks */
-    uint8_t missing_count;             /* MissingFrag: saturated at 255 or taken mod 256 */
-    bool not_enough_matrix_memory;     /* status bit 0 */
+    uint16_t received_count; /* NbFragReceived, 0..16383; what it counts differs between stacks */
+    uint8_t missing_count;   /* MissingFrag: saturated at 255 or taken mod 256 */
+    bool not_enough_matrix_memory; /* status bit 0 */
 };
 
 enum fragmentation_ans_kind {
@@ -107,13 +110,14 @@ struct fragmentation_ans {
 };
 
 /*
- * Takes the next answer of a version 1 device off `r` (an uplink payload of FPort 201); on error `*ret_ans` is
- * untouched.
+ * Takes the next answer of a version 1 device off `r` (an uplink payload of FPort 201); on error
+ * `*ret_ans` is untouched.
  *
  * ERR_MISSING  nothing is left
  * ERR_SHORT    the command is truncated
  * ERR_UNKNOWN  its CID is none of TS004-1.0.0's uplink commands
  */
-MUST_CHECK enum err fragmentation_ans_decode_v1(struct reader *r, struct fragmentation_ans *ret_ans);
+MUST_CHECK enum err fragmentation_ans_decode_v1(struct reader *r,
+                                                struct fragmentation_ans *ret_ans);
 
 #endif

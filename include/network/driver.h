@@ -129,6 +129,7 @@ typedef void network_done_fn(void *arg, enum network_outcome outcome, const char
 
 struct network_group {
     const char *name; /* unique; a group of that name is taken for the same */
+    uint32_t f_cnt;   /* the counter of its first frame */
     struct uuid application_id;
     enum region region;
     uint32_t mc_addr;
@@ -177,6 +178,9 @@ struct network_driver {
     void (*enqueue_group)(void *self, const struct uuid *group_id, uint8_t f_port,
                           const uint8_t *data, size_t size, int64_t expires_ms,
                           network_done_fn *done, void *arg);
+    /* answer.items, without their ids: what waits */
+    void (*read_group_queue)(void *self, const struct uuid *group_id, network_done_fn *done,
+                             void *arg);
     /* answer.f_cnt: the next counter */
     void (*read_counter)(void *self, const struct uuid *group_id, network_done_fn *done, void *arg);
     /* answer.device */

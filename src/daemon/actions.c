@@ -58,12 +58,18 @@ static bool is_final(enum network_outcome outcome)
 
 /* the group */
 
-static void group_name(const struct uuid *id, char name[GROUP_NAME_SIZE])
+/* A later group of the same transmission has another name. */
+static void group_name(const struct running *r, char name[GROUP_NAME_SIZE])
 {
+    uint32_t number = deployment_get_transmission(r->d)->group_number;
     char text[UUID_TEXT_SIZE];
 
-    uuid_format(id, text);
-    snprintf(name, GROUP_NAME_SIZE, "fuotad %s", text);
+    uuid_format(&r->id, text);
+    if (number == 0) {
+        snprintf(name, GROUP_NAME_SIZE, "fuotad %s", text);
+    } else {
+        snprintf(name, GROUP_NAME_SIZE, "fuotad %s %u", text, number + 1);
+    }
 }
 
 static void on_group(void *arg, enum network_outcome outcome, const char *text,
@@ -82,12 +88,14 @@ static void on_group(void *arg, enum network_outcome outcome, const char *text,
             event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
             break;
         case DEPLOYMENT_ACTION_DELETE_GROUP:
+        case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
             event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
             break;
         case DEPLOYMENT_ACTION_READ_COUNTER:
             event.kind = DEPLOYMENT_EVENT_COUNTER;
             event.u.f_cnt = answer->f_cnt;
             break;
+        case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
         case DEPLOYMENT_ACTION_FRAME:
         case DEPLOYMENT_ACTION_COMMAND:
         case DEPLOYMENT_ACTION_CHECK_QUEUE:
@@ -99,6 +107,35 @@ static void on_group(void *arg, enum network_outcome outcome, const char *text,
         event.u.failure.is_final = is_final(outcome);
     }
     report(call, &event);
+}
+
+/* What another daemon's group still has to send. */
+static void on_old_queue(void *arg, enum network_outcome outcome, const char *text,
+                         const struct network_answer *answer)
+{
+    struct call *call = arg;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_OLD_QUEUE};
+    uint16_t *numbers = NULL;
+
+    if (outcome != NETWORK_DONE && outcome != NETWORK_MISSING) {
+        log_failure(call, "the queue of the group before cannot be read", text);
+        event.kind = DEPLOYMENT_EVENT_GROUP_FAILED;
+        event.u.failure.is_final = false;
+    } else if (outcome == NETWORK_DONE) {
+        numbers = must(calloc(answer->item_count + 1, sizeof(*numbers)));
+        for (size_t i = 0; i < answer->item_count; i++) {
+            const struct network_queue_item *item = &answer->items[i];
+            if (data_fragment_number(item->data, item->size, &numbers[event.u.queued.count]) ==
+                ERR_OK) {
+                event.u.queued.count++;
+            } else {
+                event.u.queued.has_status = true;
+            }
+        }
+        event.u.queued.numbers = numbers;
+    }
+    report(call, &event);
+    free(numbers);
 }
 
 static void create_group(struct daemon *daemon, struct running *r, struct call *call)
@@ -113,9 +150,10 @@ static void create_group(struct daemon *daemon, struct running *r, struct call *
         .keys = &r->session_keys,
         .data_rate = p->data_rate,
         .frequency_hz = p->frequency_hz,
+        .f_cnt = deployment_get_transmission(r->d)->f_cnt,
     };
 
-    group_name(&r->id, name);
+    group_name(r, name);
     daemon->network.create_group(daemon->network.self, &group, on_group, call);
 }
 
@@ -368,9 +406,17 @@ void action_perform(struct daemon *daemon, struct running *r,
         add_gateways(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_DELETE_GROUP:
-        group_name(&r->id, name);
+        group_name(r, name);
         daemon->network.delete_group(daemon->network.self, &t->group_id, &r->application_id, name,
                                      on_group, call);
+        break;
+    case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+        daemon->network.delete_group(daemon->network.self, &t->old_group_id, &r->application_id, "",
+                                     on_group, call);
+        break;
+    case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
+        daemon->network.read_group_queue(daemon->network.self, &t->old_group_id, on_old_queue,
+                                         call);
         break;
     case DEPLOYMENT_ACTION_READ_COUNTER:
         daemon->network.read_counter(daemon->network.self, &t->group_id, on_group, call);

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "impl.h"
+#include "states.h"
 
 #define NOT_IN_HEAP UINT32_MAX
 
@@ -256,7 +256,10 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
            (unsigned)t->frame_call <= FRAME_CALL_UNKNOWN &&
            t->gateway_count <= DEPLOYMENT_GATEWAYS_MAX && t->next_number >= 1 &&
            t->last_number >= p->fragment_count && t->next_number <= t->last_number + 1 &&
-           t->clean_index <= p->device_count;
+           t->clean_index <= p->device_count &&
+           (unsigned)t->resume_state < TRANSMISSION_STATE_COUNT &&
+           (t->state != TRANSMISSION_TAKE_OVER || t->resume_state == TRANSMISSION_TRANSMIT ||
+            t->resume_state == TRANSMISSION_STATUS);
 }
 
 static bool is_sane_device(const struct device *dev)
@@ -361,6 +364,7 @@ void deployment_step(struct deployment *d, const struct deployment_event *event,
     d->now_ms = event->now_ms;
     if (event->kind == DEPLOYMENT_EVENT_RESTORED) {
         restore_calls(d);
+        (void)take_over_is_wanted(d); /* forgets a take-over where no frame can be under way */
     } else if (event->kind == DEPLOYMENT_EVENT_GAP) {
         after_gap(d);
     }

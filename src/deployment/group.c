@@ -57,6 +57,7 @@ static int64_t give_up_ms(const struct deployment *d)
         return setup_end_limit_ms(d);
     case TRANSMISSION_START_SESSION:
     case TRANSMISSION_TRANSMIT:
+    case TRANSMISSION_TAKE_OVER:
     case TRANSMISSION_STATUS:
         return session_end_ms(d);
     case TRANSMISSION_RELEASE:

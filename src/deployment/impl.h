@@ -67,6 +67,8 @@ bool transmission_is_before_session(const struct deployment *d);
 
 /* status_round.c: the state STATUS */
 void status_enter(struct deployment *d);
+/* Goes on after TAKE_OVER: answers to what was asked are still waited for. */
+void status_resume(struct deployment *d);
 /* Each returns the next state. */
 enum transmission_state status_on_timer(struct deployment *d);
 enum transmission_state status_on_frame(struct deployment *d);

@@ -1,4 +1,6 @@
 /* release.c - the state RELEASE: devices are cleaned, the group is deleted. */
+#include <string.h>
+
 #include "states.h"
 
 /* RELEASE */
@@ -23,6 +25,23 @@ static void clean(struct deployment *d)
                                                                          : DEPLOYMENT_NEVER);
 }
 
+/* Left over from a take-over that was broken off; it goes first. */
+static bool has_old_group(const struct transmission *t)
+{
+    static const struct uuid none;
+
+    return memcmp(&t->old_group_id, &none, sizeof(none)) != 0;
+}
+
+static void group_is_gone(struct transmission *t)
+{
+    if (has_old_group(t)) {
+        memset(&t->old_group_id, 0, sizeof(t->old_group_id));
+    } else {
+        t->has_group = false;
+    }
+}
+
 enum transmission_state release_timer(struct deployment *d, const struct deployment_event *event)
 {
     struct transmission *t = &d->transmission;
@@ -34,7 +53,9 @@ enum transmission_state release_timer(struct deployment *d, const struct deploym
     if (t->clean_index < d->params.device_count) {
         return TRANSMISSION_RELEASE;
     }
-    if (t->has_group && !d->is_group_call_open) {
+    if (has_old_group(t) && !d->is_group_call_open) {
+        group_call(d, DEPLOYMENT_ACTION_DELETE_OLD_GROUP);
+    } else if (t->has_group && !d->is_group_call_open) {
         group_call(d, DEPLOYMENT_ACTION_DELETE_GROUP);
     }
     if (t->has_group || d->is_group_call_open) {
@@ -61,16 +82,17 @@ enum transmission_state group_created_late(struct deployment *d,
 enum transmission_state group_deleted(struct deployment *d, const struct deployment_event *event)
 {
     d->is_group_call_open = false;
-    d->transmission.has_group = false;
+    group_is_gone(&d->transmission);
     return release_timer(d, event);
 }
 
 enum transmission_state release_failed(struct deployment *d, const struct deployment_event *event)
 {
-    if (!group_is_tried_again(d, event)) {
-        d->transmission.has_group = false; /* left behind, named after the deployment */
+    if (group_is_tried_again(d, event)) {
+        return TRANSMISSION_RELEASE;
     }
-    return d->transmission.has_group ? TRANSMISSION_RELEASE : release_timer(d, event);
+    group_is_gone(&d->transmission); /* left behind, named after the deployment */
+    return release_timer(d, event);
 }
 
 enum transmission_state release_calls(struct deployment *d, const struct deployment_event *event)

@@ -31,6 +31,13 @@ rule_fn start_session_timer, gateways_added, add_gateways_failed;
 enum transmission_state setup_device(struct deployment *d);
 enum transmission_state start_session_device(struct deployment *d);
 
+/* take_over.c: TAKE_OVER */
+/* Whether it must be entered; after loading. */
+bool take_over_is_wanted(struct deployment *d);
+void take_over_enter(struct deployment *d);
+rule_fn take_over_timer, take_over_created, take_over_gateways, take_over_queue, take_over_deleted,
+    take_over_failed;
+
 /* release.c: RELEASE, and the abort that leads there */
 rule_fn release_timer, release_restored, group_created_late, group_deleted, release_failed,
     release_calls, abort_it;

@@ -53,6 +53,15 @@ void status_enter(struct deployment *d)
     ask_group(d);
 }
 
+void status_resume(struct deployment *d)
+{
+    if (d->transmission.has_status_request) {
+        transmission_set_deadline(d, d->now_ms + deployment_status_wait_ms(&d->params));
+    } else {
+        ask_group(d);
+    }
+}
+
 enum transmission_state status_on_frame(struct deployment *d)
 {
     struct transmission *t = &d->transmission;

@@ -139,6 +139,10 @@ static enum transmission_state frames_restored(struct deployment *d,
     struct transmission *t = &d->transmission;
 
     (void)event;
+    if (take_over_is_wanted(d)) {
+        t->resume_state = t->state;
+        return TRANSMISSION_TAKE_OVER;
+    }
     if (t->frame_call != FRAME_CALL_NONE) {
         t->frame_call = FRAME_CALL_UNKNOWN;
         transmission_set_deadline(d, d->now_ms + RESTORE_SETTLE_MS);
@@ -187,6 +191,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_SETUP] =
@@ -203,6 +208,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_START_SESSION] =
@@ -219,12 +225,13 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_TRANSMIT] =
             {
                 [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
-                [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, 0},
+                [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, TO(TAKE_OVER)},
                 [DEPLOYMENT_EVENT_TIMER] = {transmit_timer, TO(STATUS)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
@@ -235,12 +242,13 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS)},
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_STATUS] =
             {
                 [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
-                [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, 0},
+                [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, TO(TAKE_OVER)},
                 [DEPLOYMENT_EVENT_TIMER] = {status_timer, TO(TRANSMIT) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
@@ -251,6 +259,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_RELEASE] =
@@ -267,6 +276,24 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {release_calls, TO(DONE)},
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
+                [DEPLOYMENT_EVENT_GAP] = IGNORE,
+            },
+        [TRANSMISSION_TAKE_OVER] =
+            {
+                [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
+                [DEPLOYMENT_EVENT_RESTORED] = {take_over_timer, 0},
+                [DEPLOYMENT_EVENT_TIMER] = {take_over_timer, 0},
+                [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GROUP_CREATED] = {take_over_created, 0},
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {take_over_failed, TO(STATUS) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = {take_over_gateways, 0},
+                [DEPLOYMENT_EVENT_GROUP_DELETED] = {take_over_deleted, TO(TRANSMIT) | TO(STATUS)},
+                [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = {take_over_queue, 0},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_DONE] =
@@ -283,6 +310,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
 };
@@ -290,6 +318,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
 void transmission_enter(struct deployment *d, enum transmission_state state)
 {
     struct transmission *t = &d->transmission;
+    bool is_taken_over = t->state == TRANSMISSION_TAKE_OVER;
 
     t->state = state;
     t->failure_count = 0;
@@ -310,7 +339,14 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
         transmission_set_deadline(d, d->now_ms);
         break;
     case TRANSMISSION_STATUS:
-        status_enter(d);
+        if (is_taken_over) {
+            status_resume(d);
+        } else {
+            status_enter(d);
+        }
+        break;
+    case TRANSMISSION_TAKE_OVER:
+        take_over_enter(d);
         break;
     case TRANSMISSION_RELEASE:
         t->has_group =
@@ -364,6 +400,7 @@ void transmission_on_device(struct deployment *d)
         break;
     case TRANSMISSION_CREATE_GROUP:
     case TRANSMISSION_RELEASE:
+    case TRANSMISSION_TAKE_OVER:
     case TRANSMISSION_DONE:
     case TRANSMISSION_STATE_COUNT:
         break;

@@ -98,6 +98,20 @@ enum err data_fragment_encode(uint8_t frag_index, uint16_t number, const uint8_t
     return ERR_OK;
 }
 
+enum err data_fragment_number(const uint8_t *payload, size_t size, uint16_t *ret_number)
+{
+    struct reader r;
+
+    reader_init(&r, payload, size);
+    uint8_t cid = read_u8(&r);
+    uint16_t number = read_u16(&r) & FRAG_NUMBER_MAX;
+    if (r.error != ERR_OK || cid != CID_DATA_FRAGMENT || number == 0) {
+        return ERR_FORMAT;
+    }
+    *ret_number = number;
+    return ERR_OK;
+}
+
 static void read_session_setup_ans(struct reader *r, struct frag_session_setup_ans *ans)
 {
     ans->status = read_u8(r);

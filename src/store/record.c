@@ -72,6 +72,10 @@ const struct field transmission_fields[] = {
     TRANSMISSION(frame_call, FIELD_ENUM),
     TRANSMISSION(frame_emission_ms, FIELD_I64),
     TRANSMISSION(clean_index, FIELD_U32),
+    TRANSMISSION(is_taken_over, FIELD_BOOL),
+    TRANSMISSION(group_number, FIELD_U32),
+    TRANSMISSION(old_group_id, FIELD_UUID),
+    TRANSMISSION(resume_state, FIELD_STATE),
     TRANSMISSION(gateways, FIELD_GATEWAYS),
 };
 const size_t transmission_field_count =

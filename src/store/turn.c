@@ -181,6 +181,13 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
         snprintf(text, size, "too few devices are ready: SessionTime moves to Unix time %lld",
                  value);
         break;
+    case NOTE_TAKEN_OVER:
+        snprintf(
+            text, size,
+            "another daemon takes the transmission over, goes on with fragment %lld, and sends "
+            "%u of the old queue anew",
+            value, n->detail);
+        break;
     case NOTE_SESSION_FULL:
         snprintf(text, size, "the session ends before fragment %lld", value);
         break;

@@ -165,6 +165,7 @@ static struct deployment *restored(void *memory, enum transmission_state state,
         .deadline_ms = NOW_MS,
         .next_number = 1,
         .last_number = 120,
+        .resume_state = TRANSMISSION_TRANSMIT,
         .has_group = state > TRANSMISSION_CREATE_GROUP && state < TRANSMISSION_DONE,
     };
     struct device devices[DEVICE_COUNT] = {0};
@@ -191,10 +192,97 @@ static struct deployment *restored(void *memory, enum transmission_state state,
 static bool is_possible(enum transmission_state state, enum device_stage stage)
 {
     bool is_over = state == TRANSMISSION_RELEASE || state == TRANSMISSION_DONE;
-    bool is_session = state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS;
+    bool is_session = state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS ||
+                      state == TRANSMISSION_TAKE_OVER;
 
     return device_stage_is_terminal(stage) ? is_over
                                            : !is_over && (!is_session || stage == DEVICE_RECEIVING);
+}
+
+static const struct deployment_action *only_action(const struct deployment_actions *actions,
+                                                   enum deployment_action_kind kind)
+{
+    assert_int_equal(actions->count, 1);
+    assert_int_equal(actions->items[0].kind, kind);
+    return &actions->items[0];
+}
+
+/* What the new owner of a transmission does that another daemon had in the middle of its frames. */
+static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    struct deployment_params p = good_params();
+    struct uuid old = {{1}}, fresh = {{2}};
+    struct transmission t = {
+        .state = TRANSMISSION_TRANSMIT,
+        .group_id = old,
+        .is_taken_over = true,
+        .started_ms = NOW_MS - 1000,
+        .session_time_ms = NOW_MS - 60000,
+        .deadline_ms = NOW_MS,
+        .next_number = 20,
+        .last_number = 120,
+        .f_cnt = 19,
+        .frame_call = FRAME_CALL_OPEN, /* of fragment 20 */
+        .has_group = true,
+        .has_gateways = true,
+        .gateway_count = 1,
+        .gateways = {{.id = 7, .is_chosen = true}},
+    };
+    struct device devices[DEVICE_COUNT] = {0};
+    struct deployment *d = NULL;
+    struct deployment_actions actions;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_RESTORED, .now_ms = NOW_MS};
+    const uint16_t waiting[] = {19, 20, 3};
+
+    assert_non_null(memory);
+    for (unsigned i = 0; i < DEVICE_COUNT; i++) {
+        devices[i] = (struct device){
+            .dev_eui = i + 1, .stage = DEVICE_RECEIVING, .deadline_ms = DEPLOYMENT_NEVER};
+    }
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    const struct transmission *now = deployment_get_transmission(d);
+
+    deployment_step(d, &event, &actions);
+    assert_int_equal(now->state, TRANSMISSION_TAKE_OVER);
+    only_action(&actions, DEPLOYMENT_ACTION_CREATE_GROUP);
+    assert_int_equal(now->f_cnt, 19 + 16);
+    assert_int_equal(now->group_number, 1);
+    /* A call of the old owner's life reports here no more; one that fails is repeated. */
+    event = (struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_FAILED, .now_ms = NOW_MS};
+    deployment_step(d, &event, &actions);
+    assert_int_equal(actions.count, 0);
+    event = (struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS + 5000};
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_CREATE_GROUP);
+    event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
+    event.u.group_id = fresh;
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_ADD_GATEWAYS);
+    event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_READ_OLD_QUEUE);
+    event.kind = DEPLOYMENT_EVENT_OLD_QUEUE;
+    event.u.queued.numbers = waiting;
+    event.u.queued.count = 3;
+    event.u.queued.has_status = false;
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_DELETE_OLD_GROUP);
+    assert_memory_equal(&now->old_group_id, &old, sizeof(old));
+    assert_memory_equal(&now->group_id, &fresh, sizeof(fresh));
+    event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
+    deployment_step(d, &event, &actions);
+    assert_int_equal(now->state, TRANSMISSION_TRANSMIT);
+    assert_false(now->is_taken_over);
+    /* 19 and 20 waited and go out anew, in order; 3 is long past and waits in vain. */
+    event.kind = DEPLOYMENT_EVENT_TIMER;
+    event.now_ms = deployment_deadline(d);
+    deployment_step(d, &event, &actions);
+    const struct deployment_action *frame = only_action(&actions, DEPLOYMENT_ACTION_FRAME);
+    assert_int_equal(frame->number, 19);
+    assert_int_equal(frame->f_cnt, 19 + 16);
+    free(memory);
 }
 
 static void every_event_is_taken_in_every_state(void **state)
@@ -361,6 +449,7 @@ int main(void)
         cmocka_unit_test(the_gap_follows_gateways_duty_cycle_and_the_operator),
         cmocka_unit_test(block_ack_delay_grows_with_the_group),
         cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
+        cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
         cmocka_unit_test(every_event_is_taken_in_every_state),
         cmocka_unit_test(restoring_refuses_what_was_never_written),
         cmocka_unit_test(bytes_from_the_air_never_break_it),

@@ -30,12 +30,12 @@ class EndToEnd(unittest.TestCase):
         self.addCleanup(self.check_fuotad_log)
 
     def check_fuotad_log(self):
-        log = self.rig.log("fuotad")
-        if os.path.exists(log):
-            with open(log, errors="replace") as f:
-                text = f.read()
-            for trouble in ["AddressSanitizer", "runtime error:", "LeakSanitizer", "Assertion"]:
-                self.assertNotIn(trouble, text)
+        for log in [self.rig.log(name) for name in self.rig.http_ports]:
+            if os.path.exists(log):
+                with open(log, errors="replace") as f:
+                    text = f.read()
+                for trouble in ["AddressSanitizer", "runtime error:", "LeakSanitizer", "Assertion"]:
+                    self.assertNotIn(trouble, text)
 
     def start_all(self, *sim_options):
         self.rig.start_postgres()

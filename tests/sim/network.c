@@ -300,6 +300,14 @@ void network_act(struct sim *sim, const struct deployment_action *action)
         }
         answer(sim, &event, CALL_LATENCY_MS);
         break;
+    case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
+        event.kind = DEPLOYMENT_EVENT_OLD_QUEUE;
+        answer(sim, &event, CALL_LATENCY_MS);
+        break;
+    case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+        event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
+        answer(sim, &event, CALL_LATENCY_MS);
+        break;
     case DEPLOYMENT_ACTION_FRAME:
         enqueue_frame(sim, action);
         break;

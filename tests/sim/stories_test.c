@@ -224,7 +224,7 @@ static void killed_in_each_state_it_ends_the_same(void **state)
     (void)state;
     struct sim_options o = sim_defaults();
 
-    for (int64_t s = TRANSMISSION_CREATE_GROUP; s < TRANSMISSION_DONE; s++) {
+    for (int64_t s = TRANSMISSION_CREATE_GROUP; s <= TRANSMISSION_RELEASE; s++) {
         o.crash_in_state = s;
         run(&o, 3 * HOUR_MS);
         assert_all_delivered();

@@ -452,8 +452,8 @@ static void a_start_that_failed_keeps_its_problems(void **state)
 
     add_both(10);
     add_request(20, "start", 10);
-    EXPECT(ERR_OK, store_start_failed(store, &fence, &id, &request, "1 problem", "[{\"field\": \"x\"}]",
-                                      on_done, NULL));
+    EXPECT(ERR_OK, store_start_failed(store, &fence, &id, &request, "1 problem",
+                                      "[{\"field\": \"x\"}]", on_done, NULL));
     assert_string_equal(deployment_state(10), "draft");
     assert_int_equal(cJSON_GetArraySize(get("problems")), 1);
     assert_string_equal(request_state(20), "failed");
@@ -472,7 +472,8 @@ static void a_second_start_that_fails_leaves_the_first_running(void **state)
     add_request(20, "start", 10);
     add_request(21, "start", 10);
     start(10, 20);
-    EXPECT(ERR_OK, store_start_failed(store, &fence, &id, &request, "not a draft", "[]", on_done, NULL));
+    EXPECT(ERR_OK,
+           store_start_failed(store, &fence, &id, &request, "not a draft", "[]", on_done, NULL));
     assert_string_equal(deployment_state(10), "running");
     assert_string_equal(request_state(21), "failed");
 }
@@ -557,6 +558,10 @@ static void expect_same_transmission(const struct transmission *a, const struct 
     SAME(a, b, frame_call);
     SAME(a, b, frame_emission_ms);
     SAME(a, b, clean_index);
+    SAME(a, b, is_taken_over);
+    SAME(a, b, group_number);
+    SAME(a, b, resume_state);
+    assert_memory_equal(&a->old_group_id, &b->old_group_id, sizeof(a->old_group_id));
     SAME(a, b, gateway_count);
     for (unsigned g = 0; g < DEPLOYMENT_GATEWAYS_MAX; g++) {
         SAME(a, b, gateways[g].id);
@@ -621,6 +626,8 @@ static void fill_transmission(struct transmission *tr, bool is_high)
     memset(tr, is_high ? 0xFF : 0, sizeof(*tr));
     tr->state = is_high ? TRANSMISSION_DONE : TRANSMISSION_CREATE_GROUP;
     tr->has_group = tr->has_gateways = tr->is_aborted = is_high;
+    tr->is_taken_over = is_high;
+    tr->resume_state = is_high ? TRANSMISSION_DONE : TRANSMISSION_CREATE_GROUP;
     tr->has_status_request = tr->is_unicast_status = is_high;
     tr->started_ms = is_high ? INT64_MAX : INT64_MIN;
     tr->session_time_ms = is_high ? INT64_MAX : INT64_MIN;

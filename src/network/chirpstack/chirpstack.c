@@ -334,6 +334,7 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
         .add_gateways = chirpstack_add_gateways,
         .delete_group = chirpstack_delete_group,
         .enqueue_group = chirpstack_enqueue_group,
+        .read_group_queue = chirpstack_read_group_queue,
         .read_counter = chirpstack_read_counter,
         .read_device = chirpstack_read_device,
         .read_profile = chirpstack_read_profile,

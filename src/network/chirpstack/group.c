@@ -120,6 +120,7 @@ void chirpstack_create_group(void *self, const struct network_group *group, netw
     to.class_c_scheduling_type = API__MULTICAST_GROUP_SCHEDULING_TYPE__DELAY;
     to.dr = group->data_rate;
     to.frequency = group->frequency_hz;
+    to.f_cnt = group->f_cnt;
     request.multicast_group = &to;
     r->packed_size = api__create_multicast_group_request__get_packed_size(&request);
     r->packed = malloc(r->packed_size);
@@ -296,6 +297,52 @@ void chirpstack_enqueue_group(void *self, const struct uuid *group_id, uint8_t f
     item.expires_at = &expires;
     request.queue_item = &item;
     request_send(r, "/api.MulticastGroupService/Enqueue", &request.base, on_frame);
+}
+
+static void on_group_queue(void *arg, enum grpc_result result, int status, const char *text,
+                           const uint8_t *message, size_t size)
+{
+    enum network_outcome outcome = outcome_of(result, status, text);
+    struct network_answer answer = {0};
+    Api__ListMulticastGroupQueueResponse *response = NULL;
+    struct network_queue_item *items = NULL;
+
+    if (outcome == NETWORK_DONE) {
+        response = api__list_multicast_group_queue_response__unpack(NULL, size, message);
+        if (response == NULL) {
+            outcome = NETWORK_UNKNOWN;
+            text = "the answer to ListQueue cannot be read";
+        } else {
+            items = calloc(response->n_items + 1, sizeof(*items));
+            if (items == NULL) {
+                abort();
+            }
+            for (size_t i = 0; i < response->n_items; i++) {
+                items[i].f_port = (uint8_t)response->items[i]->f_port;
+                items[i].data = response->items[i]->data.data;
+                items[i].size = response->items[i]->data.len;
+            }
+            answer.items = items;
+            answer.item_count = response->n_items;
+        }
+    }
+    request_end(arg, outcome, text, &answer);
+    if (response != NULL) {
+        api__list_multicast_group_queue_response__free_unpacked(response, NULL);
+    }
+    free(items);
+}
+
+void chirpstack_read_group_queue(void *self, const struct uuid *group_id, network_done_fn *done,
+                                 void *arg)
+{
+    struct request *r = request_new(self, done, arg);
+    Api__ListMulticastGroupQueueRequest request = API__LIST_MULTICAST_GROUP_QUEUE_REQUEST__INIT;
+    char group[UUID_TEXT_SIZE];
+
+    uuid_format(group_id, group);
+    request.multicast_group_id = group;
+    request_send(r, "/api.MulticastGroupService/ListQueue", &request.base, on_group_queue);
 }
 
 static void on_counter(void *arg, enum grpc_result result, int status, const char *text,

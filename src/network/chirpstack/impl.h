@@ -89,6 +89,8 @@ void chirpstack_delete_group(void *self, const struct uuid *group_id,
 void chirpstack_enqueue_group(void *self, const struct uuid *group_id, uint8_t f_port,
                               const uint8_t *data, size_t size, int64_t expires_ms,
                               network_done_fn *done, void *arg);
+void chirpstack_read_group_queue(void *self, const struct uuid *group_id, network_done_fn *done,
+                                 void *arg);
 void chirpstack_read_counter(void *self, const struct uuid *group_id, network_done_fn *done,
                              void *arg);
 void chirpstack_list_devices(void *self, const struct uuid *application_id,

@@ -1,0 +1,155 @@
+/*
+ * take_over.c - the state TAKE_OVER: another daemon had this transmission and did not leave it.
+ *
+ * The database refuses what that daemon still writes, but the network server knows no epochs: a
+ * frame that it asked for long ago may land at any time. So its group is left to it. A new one is
+ * made with the same address and keys and a counter that is ahead; what still waits in the old
+ * queue is read and will be sent anew; then the old group is deleted, and what lands there fails.
+ */
+#include <string.h>
+
+#include "states.h"
+
+/* The old owner had one frame under way, and its group may have got a few more than it booked. */
+#define COUNTER_AHEAD 16
+
+static const struct uuid none;
+
+static bool is_set(const struct uuid *id)
+{
+    return memcmp(id, &none, sizeof(none)) != 0;
+}
+
+bool take_over_is_wanted(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    bool is_sending = t->state == TRANSMISSION_TRANSMIT ||
+                      (t->state == TRANSMISSION_STATUS && !t->is_unicast_status);
+
+    if (t->is_taken_over && !is_sending && t->state != TRANSMISSION_TAKE_OVER) {
+        t->is_taken_over = false; /* no frame can be under way */
+        d->is_transmission_changed = true;
+    }
+    return t->is_taken_over && is_sending;
+}
+
+void take_over_enter(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    t->old_group_id = t->group_id;
+    t->group_id = none;
+    t->group_number++;
+    t->f_cnt += COUNTER_AHEAD;
+    t->has_gateways = false;
+    group_call(d, DEPLOYMENT_ACTION_CREATE_GROUP);
+}
+
+/* The next call, by what is there already. */
+static enum transmission_state go_on(struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+
+    if (d->is_group_call_open) {
+        return TRANSMISSION_TAKE_OVER;
+    }
+    group_call(d, !is_set(&t->group_id) ? DEPLOYMENT_ACTION_CREATE_GROUP
+                  : !t->has_gateways    ? DEPLOYMENT_ACTION_ADD_GATEWAYS
+                                        : DEPLOYMENT_ACTION_READ_OLD_QUEUE);
+    return TRANSMISSION_TAKE_OVER;
+}
+
+enum transmission_state take_over_timer(struct deployment *d, const struct deployment_event *event)
+{
+    (void)event;
+    return go_on(d);
+}
+
+static enum transmission_state called(struct deployment *d)
+{
+    d->is_group_call_open = false;
+    d->transmission.failure_count = 0;
+    return go_on(d);
+}
+
+enum transmission_state take_over_created(struct deployment *d,
+                                          const struct deployment_event *event)
+{
+    d->transmission.group_id = event->u.group_id;
+    return called(d);
+}
+
+enum transmission_state take_over_gateways(struct deployment *d,
+                                           const struct deployment_event *event)
+{
+    (void)event;
+    d->transmission.has_gateways = true;
+    return called(d);
+}
+
+static bool is_queued(const struct deployment_event *event, uint16_t number)
+{
+    for (size_t i = 0; i < event->u.queued.count; i++) {
+        if (event->u.queued.numbers[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * What waits in the old queue has not been on air, and never will be: it is sent anew. The frame
+ * whose call was under way counts as sent unless it waits, too: it may have been on air.
+ */
+enum transmission_state take_over_queue(struct deployment *d, const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+
+    if (t->frame_call != FRAME_CALL_NONE && t->frame_kind == FRAME_FRAGMENT) {
+        t->next_number++;
+        t->frame_count++;
+    }
+    t->frame_call = FRAME_CALL_NONE;
+    uint16_t before = t->next_number;
+    while (t->next_number > 1 && is_queued(event, (uint16_t)(t->next_number - 1))) {
+        t->next_number--;
+    }
+    if (event->u.queued.has_status) {
+        t->has_status_request = false;
+    }
+    note(d, NOTE_NO_DEVICE, NOTE_TAKEN_OVER, t->next_number, (uint32_t)(before - t->next_number));
+    d->is_group_call_open = false;
+    group_call(d, DEPLOYMENT_ACTION_DELETE_OLD_GROUP);
+    return TRANSMISSION_TAKE_OVER;
+}
+
+static enum transmission_state end(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    t->old_group_id = none;
+    t->is_taken_over = false;
+    d->is_group_call_open = false;
+    return t->resume_state;
+}
+
+enum transmission_state take_over_deleted(struct deployment *d,
+                                          const struct deployment_event *event)
+{
+    (void)event;
+    return end(d);
+}
+
+enum transmission_state take_over_failed(struct deployment *d, const struct deployment_event *event)
+{
+    if (group_is_tried_again(d, event)) {
+        return TRANSMISSION_TAKE_OVER;
+    }
+    if (event->u.failure.is_final && !is_set(&d->transmission.group_id)) {
+        return group_is_lost(d); /* no new group is to be had */
+    }
+    /* The session is over, or the old group will not go: the devices still tell what they have. */
+    d->transmission.frame_call = FRAME_CALL_NONE;
+    (void)end(d);
+    return TRANSMISSION_STATUS;
+}
