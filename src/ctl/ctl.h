@@ -175,6 +175,7 @@ enum exit_code deployment_show(const struct args *args);
 enum exit_code deployment_devices(const struct args *args);
 enum exit_code deployment_watch(const struct args *args);
 enum exit_code deployment_abort(const struct args *args);
+enum exit_code deployment_resume(const struct args *args);
 enum exit_code deployment_retry(const struct args *args);
 enum exit_code deployment_delete(const struct args *args);
 enum exit_code device_show(const struct args *args);

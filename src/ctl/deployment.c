@@ -1,4 +1,4 @@
-/* deployment.c - deployment create, start, list, show, devices, abort, retry, delete. */
+/* deployment.c - deployment create, start, list, show, devices, abort, resume, retry, delete. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,8 @@ const struct option deployment_create_options[] = {
     {OPTION_ONE, "descriptor", "HEX", "8 hexadecimal digits for the devices"},
     {OPTION_ONE, "min-gap", "MS", "between two fragments"},
     {OPTION_FLAG, "allow-bad-block-count", NULL, "accept a number of fragments with a weak code"},
-    {OPTION_FLAG, "allow-any-class", NULL, "accept a device profile with neither class C nor TS005"},
+    {OPTION_FLAG, "allow-any-class", NULL,
+     "accept a device profile with neither class C nor TS005"},
     {OPTION_FLAG, "start-now", NULL, "start it as well, and wait for the start"},
     {OPTION_END, NULL, NULL, NULL},
 };
@@ -223,8 +224,8 @@ static void pause_ms(long ms)
 }
 
 /*
- * POST deployments/ID/start or abort; follows the request until the daemon has taken care of it.
- * What stood in the way is printed in full.
+ * POST deployments/ID/start, abort or resume; follows the request until the daemon has taken care
+ * of it. What stood in the way is printed in full.
  */
 static enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
                                  const char *kind, const char *done)
@@ -327,28 +328,32 @@ enum exit_code deployment_create(const struct args *args)
     return code;
 }
 
-enum exit_code deployment_start(const struct args *args)
+/* A wish for the deployment that is the operand. */
+static enum exit_code wish(const struct args *args, const char *what, const char *done)
 {
     enum exit_code code;
     struct api *api = api_new(args, &code);
 
     if (!api)
         return code;
-    code = ask_daemon(api, args, args->operands[0], "start", "started");
+    code = ask_daemon(api, args, args->operands[0], what, done);
     api_free(api);
     return code;
 }
 
+enum exit_code deployment_start(const struct args *args)
+{
+    return wish(args, "start", "started");
+}
+
 enum exit_code deployment_abort(const struct args *args)
 {
-    enum exit_code code;
-    struct api *api = api_new(args, &code);
+    return wish(args, "abort", "aborted");
+}
 
-    if (!api)
-        return code;
-    code = ask_daemon(api, args, args->operands[0], "abort", "aborted");
-    api_free(api);
-    return code;
+enum exit_code deployment_resume(const struct args *args)
+{
+    return wish(args, "resume", "resumed");
 }
 
 static double stage_count(const cJSON *deployment, const char *name)
@@ -379,7 +384,8 @@ void print_deployment(FILE *out, const cJSON *d)
         "id",          "name",           "state",           "transmission_state", "image_id",
         "image_name",  "image_version",  "image_size",      "application_id",     "device_count",
         "region",      "data_rate",      "frequency_hz",    "fragment_size",      "fragment_count",
-        "coded_count", "fragments_sent", "fragments_total", "frames_sent",        NULL};
+        "coded_count", "fragments_sent", "fragments_total", "frames_sent",        "suspended",
+        NULL};
     static const char *const times[] = {"created_at",  "started_at",    "session_time",
                                         "session_end", "estimated_end", "finished_at",
                                         NULL};

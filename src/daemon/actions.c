@@ -5,6 +5,7 @@
 #include "daemon.h"
 #include "daemon/log.h"
 #include "deployment/command.h"
+#include "failpoint.h"
 #include "lorawan/fragmentation.h"
 
 #define GROUP_NAME_SIZE 64
@@ -36,6 +37,7 @@ static void report(struct call *call, struct deployment_event *event)
 {
     struct running *r = running_find(call->daemon, &call->id);
 
+    FAILPOINT(CALL_ANSWERED);
     event->device_index = call->action.device_index;
     if (r != NULL && r->generation == call->generation) {
         engine_step(call->daemon, r, event);
@@ -326,6 +328,7 @@ static void on_root_key(void *arg, enum network_outcome outcome, const char *tex
         report(call, &event);
         return;
     }
+    FAILPOINT(ROOT_KEY_READ);
     enum lorawan_version version =
         r->lorawan_versions[call->action.device_index] == LORAWAN_1_1 ? LORAWAN_1_1 : LORAWAN_1_0;
     if (encrypt_mc_key(r, answer->key, version, encrypted) != ERR_OK) {
@@ -400,34 +403,43 @@ void action_perform(struct daemon *daemon, struct running *r,
 
     switch (action->kind) {
     case DEPLOYMENT_ACTION_CREATE_GROUP:
+        FAILPOINT(ACT_CREATE_GROUP);
         create_group(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+        FAILPOINT(ACT_ADD_GATEWAYS);
         add_gateways(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_DELETE_GROUP:
+        FAILPOINT(ACT_DELETE_GROUP);
         group_name(r, name);
         daemon->network.delete_group(daemon->network.self, &t->group_id, &r->application_id, name,
                                      on_group, call);
         break;
     case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+        FAILPOINT(ACT_DELETE_OLD_GROUP);
         daemon->network.delete_group(daemon->network.self, &t->old_group_id, &r->application_id, "",
                                      on_group, call);
         break;
     case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
+        FAILPOINT(ACT_READ_OLD_QUEUE);
         daemon->network.read_group_queue(daemon->network.self, &t->old_group_id, on_old_queue,
                                          call);
         break;
     case DEPLOYMENT_ACTION_READ_COUNTER:
+        FAILPOINT(ACT_READ_COUNTER);
         daemon->network.read_counter(daemon->network.self, &t->group_id, on_group, call);
         break;
     case DEPLOYMENT_ACTION_FRAME:
+        FAILPOINT(ACT_FRAME);
         send_frame(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_COMMAND:
+        FAILPOINT(ACT_COMMAND);
         send_command(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_CHECK_QUEUE:
+        FAILPOINT(ACT_CHECK_QUEUE);
         command_encode(r->d, action->command, no_key, &call->bytes);
         daemon->network.read_queue(daemon->network.self,
                                    deployment_get_device(r->d, action->device_index)->dev_eui,

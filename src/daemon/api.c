@@ -8,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 
 #define IMAGE_SIZE_MAX (16u << 20)
 #define BODY_SIZE_MAX  (8u << 20)
@@ -114,6 +115,7 @@ static void image_added(void *arg, enum err err, const char *text, const char *j
     struct http_call *call = arg;
     char location[100];
 
+    FAILPOINT(IMAGE_ADDED);
     if (err == ERR_OK) {
         snprintf(location, sizeof(location), "/api/v1/images/%s", call->id);
         http_answer_location(call->request, 201, location, json);
@@ -501,6 +503,7 @@ void api_publish_changes(struct daemon *daemon)
         }
     }
     if (count > 0 && store_is_connected(daemon->store)) {
+        FAILPOINT(CHANGES_TOLD);
         store_tell_changes(daemon->store, told, count);
     }
     free(told);

@@ -6,6 +6,7 @@
 #include "api.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 #include "wish.h"
 
 static void answer_problems(struct http_request *request, cJSON *problems)
@@ -25,6 +26,7 @@ static void on_added(void *arg, enum err err, const char *text, const char *json
     struct http_call *call = arg;
     char location[100];
 
+    FAILPOINT(DRAFT_ADDED);
     if (err == ERR_OK) {
         snprintf(location, sizeof(location), "/api/v1/deployments/%s", call->id);
         http_answer_location(call->request, 201, location, json);
@@ -315,6 +317,7 @@ static void on_request(void *arg, enum err err, const char *text, const char *js
     struct http_call *call = arg;
     char location[100];
 
+    FAILPOINT(REQUEST_ADDED);
     if (err != ERR_OK) {
         answer_store_error(call->request, err, text, "deployment", call->state_text);
     } else {

@@ -11,6 +11,7 @@
 #include "base/cursor.h"
 #include "daemon.h"
 #include "daemon/log.h"
+#include "failpoint.h"
 #include "lorawan/clock_sync.h"
 #include "lorawan/gps_time.h"
 
@@ -182,6 +183,7 @@ static void queue_answer(struct daemon *daemon, void *data, bool is_committed)
     struct answer *answer = data;
 
     if (is_committed && slot_is_ours(answer->slot)) {
+        FAILPOINT(CLOCK_ANSWER);
         daemon->network.enqueue(daemon->network.self, answer->dev_eui, answer->f_port, answer->data,
                                 answer->size, answer->expires_ms, on_queued, NULL);
     }

@@ -5,6 +5,7 @@
 #include "crash.h"
 #include "daemon.h"
 #include "daemon/log.h"
+#include "failpoint.h"
 
 #define ACTIONS_FIRST      64
 #define STEPS_PER_TURN_MAX 2000
@@ -163,6 +164,7 @@ void engine_step(struct daemon *daemon, struct running *r, struct deployment_eve
     struct device before = *deployment_get_device(r->d, is_uplink ? event->device_index : 0);
     event->now_ms = daemon_now_ms(daemon);
     crash_enter(&r->id, event);
+    FAILPOINT_POISON(event);
     deployment_step(r->d, event, &actions);
     crash_leave();
     if (is_uplink) {
@@ -257,6 +259,7 @@ static void act(struct daemon *daemon, const struct pending_action *pending)
         return;
     }
     if (pending->action.kind == DEPLOYMENT_ACTION_FINISHED) {
+        FAILPOINT(ACT_FINISHED);
         finish(daemon, r);
     } else if (slot_is_ours(r->slot)) {
         action_perform(daemon, r, &pending->action);
@@ -288,6 +291,7 @@ static void on_commit(void *arg, enum err err, const char *text)
     struct daemon *daemon = turn->daemon;
     bool is_good = err == ERR_OK && !daemon->must_reload;
 
+    FAILPOINT(COMMITTED);
     daemon->commits_in_flight--;
     run_after(turn, err == ERR_OK);
     if (err != ERR_OK && !daemon->is_stopping) {
@@ -297,9 +301,11 @@ static void on_commit(void *arg, enum err err, const char *text)
     if (is_good || !daemon->is_stopping) {
         answer_batches(turn, is_good);
     }
+    FAILPOINT(ACKNOWLEDGED);
     for (size_t i = 0; is_good && i < turn->action_count; i++) {
         act(daemon, &turn->actions[i]);
     }
+    FAILPOINT(ACTED);
     free_turn(turn);
 }
 
@@ -317,6 +323,7 @@ static void commit(struct daemon *daemon)
 {
     struct turn *turn = daemon->turn;
 
+    FAILPOINT(COMMIT_BEGINS);
     daemon->turn = NULL;
     daemon->commits_in_flight++;
     for (size_t i = 0; i < turn->changed_count; i++) {
@@ -334,6 +341,7 @@ static void commit(struct daemon *daemon)
     /* Nothing may have changed, but events wait for their acknowledgement: an empty batch keeps the
      * order. */
     store_turn_commit(daemon->store, turn->store_turn, on_commit, turn);
+    FAILPOINT(COMMIT_SENT);
 }
 
 static void on_prepare(uv_prepare_t *prepare)

@@ -19,6 +19,7 @@
 #include "daemon.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 #include "network/chirpstack/chirpstack.h"
 #include "store/migrate.h"
 
@@ -167,6 +168,7 @@ static void write_admin_token(struct daemon *daemon)
     daemon->tokens[0].access = HTTP_ACCESS_WRITE;
     memcpy(daemon->tokens[0].sha256, hash, sizeof(hash));
     daemon->token_count = 1;
+    FAILPOINT(TOKEN_WRITTEN);
     store_token_add(daemon->store, "admin", hash, "write", NULL, NULL);
 }
 

@@ -9,6 +9,7 @@
 #include "daemon.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 #include "wish.h"
 
 #define IN_FLIGHT_MAX    100
@@ -107,6 +108,7 @@ static void end_with_problems(struct preflight *p)
              count == 1 ? "" : "s");
     uuid_format(&p->deployment_id, id);
     log_warning("preflight: %s deployment=%s", detail, id);
+    FAILPOINT(START_REFUSED);
     store_start_failed(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, detail, json,
                        on_saved, started_new(p));
     free(json);
@@ -120,6 +122,7 @@ static void on_started(void *arg, enum err err, const char *text)
     struct started *started = arg;
     struct slot *slot = started->slot;
 
+    FAILPOINT(STARTED);
     requests_ended(started->daemon, &started->request_id);
     if (err == ERR_OK && slot->epoch == started->fence.epoch) {
         running_load_one(started->daemon, slot, &started->id);
@@ -174,6 +177,7 @@ static void start(struct preflight *p, const struct deployment_params *params)
             .mc_key_sealed = sealed,
             .mc_key_sealed_size = sizeof(sealed),
         };
+        FAILPOINT(START_STORED);
         store_start(daemon->store, &start, on_started, started_new(p));
         release(p);
     }
@@ -240,6 +244,7 @@ static void finish(struct preflight *p)
     if (cJSON_GetArraySize(p->problems) > 0) {
         end_with_problems(p);
     } else if (p->start_ms > daemon_now_ms(p->daemon)) {
+        FAILPOINT(START_SCHEDULED);
         store_schedule(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, on_saved,
                        started_new(p));
         release(p);

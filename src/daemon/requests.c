@@ -7,6 +7,7 @@
 
 #include "daemon.h"
 #include "daemon/log.h"
+#include "failpoint.h"
 
 /* A wish that takes its time: it must not be begun twice. */
 struct open_request {
@@ -102,6 +103,7 @@ static void resume_deployment(struct slot *slot, const struct uuid *id,
 
     *call = (struct resume_call){.slot = slot, .id = *id, .deployment_id = *deployment_id};
     begins(slot->daemon, id);
+    FAILPOINT(RESUME);
     store_resume(slot->daemon->store, &fence, deployment_id, id, on_resumed, call);
 }
 
@@ -111,6 +113,7 @@ static void run(struct slot *slot, const struct uuid *id, const char *kind,
     if (is_open(slot->daemon, id)) {
         return;
     }
+    FAILPOINT(REQUEST_TAKEN);
     if (strcmp(kind, "start") == 0) {
         begins(slot->daemon, id);
         preflight_run(slot, id, deployment_id);

@@ -6,6 +6,7 @@
 #include "daemon.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 
 #define NOT_IN_HEAP   SIZE_MAX
 #define ENTRIES_FIRST 1024
@@ -399,6 +400,7 @@ static void on_load(void *arg, enum err err, const char *text, struct stored_dep
         struct running *r = make_running(slot, stored, &text);
         crash_leave();
         keep(daemon, r);
+        FAILPOINT(LOADED);
         if (r->d == NULL) {
             log_error("deployment: it is suspended: %s deployment=%s", text, id);
         } else {

@@ -16,6 +16,7 @@
 #include "daemon.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "failpoint.h"
 
 /*
  * In terms of cluster.lease_s, within which a dead owner is replaced: the lease proper is four
@@ -79,9 +80,6 @@ void slots_on_events_state(void *arg, const char *text, bool is_session_kept)
 {
     struct slot *slot = arg;
     struct daemon *daemon = slot->daemon;
-    char before[TEXT_SIZE];
-
-    snprintf(before, sizeof(before), "%s", slots_broker_state(daemon));
     if (text == NULL && strcmp(slot->broker_state, "connecting") != 0) {
         slot->gap_at = uv_now(&daemon->loop) + GAP_SETTLE_MS;
     }
@@ -89,13 +87,15 @@ void slots_on_events_state(void *arg, const char *text, bool is_session_kept)
         log_debug("broker: a new session, events from before are not in it slot=%u", slot->index);
     }
     snprintf(slot->broker_state, TEXT_SIZE, "%s", text == NULL ? "ok" : text);
-    const char *after = slots_broker_state(daemon);
-    if (strcmp(before, after) != 0) {
-        if (strcmp(after, "ok") == 0) {
-            log_info("broker: connected");
-        } else if (strcmp(after, "connecting") != 0) {
-            log_warning("broker: %s", after);
-        }
+    const char *now = slots_broker_state(daemon);
+    if (strcmp(now, "connecting") == 0 || strcmp(now, daemon->told_broker_state) == 0) {
+        return; /* sixteen connections make one line */
+    }
+    snprintf(daemon->told_broker_state, TEXT_SIZE, "%s", now);
+    if (strcmp(now, "ok") == 0) {
+        log_info("broker: connected");
+    } else {
+        log_warning("broker: %s", now);
     }
 }
 
@@ -195,6 +195,7 @@ static void give_back(struct slot *slot)
     epochs[slot->index] = slot->epoch;
     slot->state = SLOT_FOREIGN;
     slot->epoch = 0;
+    FAILPOINT(SLOTS_LEAVE);
     store_slots_leave(daemon->store, &daemon->instance, epochs, false, NULL, NULL);
 }
 
@@ -241,6 +242,7 @@ static void on_taken(void *arg, enum err err, const char *text, uint64_t epoch)
         }
         return;
     }
+    FAILPOINT(SLOT_TAKEN);
     log_debug("slots: taken slot=%u epoch=%llu", slot->index, (unsigned long long)epoch);
     slot->epoch = epoch;
     slot->lease_end_ms = call.sent_ms + LEASE_MS(slot->daemon);
@@ -311,6 +313,7 @@ static void on_renewed(void *arg, enum err err, const char *text, const struct s
 {
     struct daemon *daemon = arg;
 
+    FAILPOINT(LEASES_RENEWED);
     daemon->is_renewing = false;
     if (daemon->is_stopping) {
         return;
@@ -468,5 +471,6 @@ void slots_leave(struct daemon *daemon, void (*done)(struct daemon *daemon))
         daemon->slots[i].epoch = 0;
     }
     *call = (struct leave_call){.daemon = daemon, .done = done};
+    FAILPOINT(SLOTS_LEAVE);
     store_slots_leave(daemon->store, &daemon->instance, epochs, true, on_left, call);
 }

@@ -9,6 +9,7 @@
 #include "crash.h"
 #include "daemon.h"
 #include "daemon/log.h"
+#include "failpoint.h"
 
 /* The third load after so many crashes is as suspended. */
 #define CRASHES_MAX 2
@@ -38,6 +39,7 @@ static void on_reported(void *arg, enum err err, const char *text)
     if (err != ERR_OK && err != ERR_MISSING) {
         log_error("main: the crash before could not be counted: %s", text);
     }
+    FAILPOINT(CRASH_COUNTED);
     unlink(report->path);
     report->done(report->daemon);
     free(report);
@@ -77,6 +79,7 @@ void suspended_hold(struct daemon *daemon, struct running *r, const struct netwo
     };
 
     (void)daemon;
+    FAILPOINT(EVENT_HELD);
     store_turn_hold_event(engine_store_turn(r->slot), &r->id, &held);
 }
 
@@ -165,5 +168,6 @@ void suspended_set(struct slot *slot, const struct uuid *id, const char *text)
     struct store_fence fence = slot_fence(slot);
 
     *suspension = (struct suspension){.slot = slot, .id = *id};
+    FAILPOINT(SUSPEND);
     store_suspend(slot->daemon->store, &fence, id, text, on_suspended, suspension);
 }

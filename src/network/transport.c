@@ -9,6 +9,8 @@
 #include <openssl/ssl.h>
 #include <uv.h>
 
+#include "base/failpoint.h"
+
 #define READ_SIZE 65536
 
 struct transport {
@@ -89,6 +91,7 @@ static void write_raw(struct transport *t, const uint8_t *data, size_t size)
     uv_buf_t buf = uv_buf_init((char *)w->data, (unsigned)size);
     t->backlog += size;
     int status = uv_write(&w->request, (uv_stream_t *)&t->tcp, &buf, 1, on_written);
+    FAILPOINT(CALL_WRITTEN);
     if (status < 0) {
         t->backlog -= size;
         free(w);
