@@ -36,4 +36,5 @@ def main():
         s.sendall(b"\xe0\x00")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,10 +3,8 @@
 Needs a build with -DFUOTAD_FAILPOINTS. The points are in include/base/failpoint.h; tests/failpoints/check.py holds that
 each of them is killed at here.
 """
-import base64
 import datetime
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +14,7 @@ import unittest
 
 from e2e import BUILD, EndToEnd, image
 from rig import RigError
+from uplink import uplink
 
 FUOTAD = os.path.join(BUILD, "src/daemon/fuotad")
 # What a device has, it keeps: group, fragmentation session, version (enum device_flag); no device joins anew here.
@@ -255,19 +254,8 @@ class Failpoints(EndToEnd):
 
 
 def publish_uplink(rig, dev_eui, payload, port, minute=0):
-    """An `up` event as ChirpStack would publish it."""
-    at = datetime.datetime.fromtimestamp(1800000000 + 60 * minute, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {
-        "deduplicationId": "00000000-0000-4000-8000-000000000001", "time": at, "fCnt": minute, "fPort": port,
-        "deviceInfo": {"tenantId": rig.world["tenant_id"], "applicationId": rig.world["application_id"],
-                       "deviceProfileId": rig.world["device_profile_ids"][0], "devEui": dev_eui},
-        "data": base64.b64encode(payload).decode(),
-        "rxInfo": [{"gatewayId": rig.world["gateways"][0], "rssi": -60, "snr": 7.5, "nsTime": at}],
-        "txInfo": {"frequency": 868100000, "modulation": {"lora": {"bandwidth": 125000, "spreadingFactor": 7}}},
-    }
-    topic = f"application/{rig.world['application_id']}/device/{dev_eui}/event/up"
-    subprocess.run([os.path.join(os.path.dirname(__file__), "publish.py"), str(rig.mqtt_port), topic,
-                    json.dumps(event).encode().hex()], check=True)
+    topic, event = uplink(rig, dev_eui, payload, port, minute)
+    subprocess.run([os.path.join(os.path.dirname(__file__), "publish.py"), str(rig.mqtt_port), topic, event.hex()], check=True)
 
 
 class Markers(threading.Thread):
