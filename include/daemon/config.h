@@ -54,6 +54,7 @@ struct config {
     char *keys_seal_key_file;
 
     int64_t cluster_lease_s;
+    int64_t retention_timeline_days;
 
     char *http_bind;
     int64_t http_port;

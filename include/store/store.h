@@ -243,6 +243,13 @@ void store_device_timeline(struct store *store, const char *dev_eui, store_json_
 /* JSON {"running": n, ...}: deployments in each state. */
 void store_counts(struct store *store, store_json_fn *done, void *arg);
 
+/*
+ * Deletes some of the timeline and the frames of one deployment that ended more than `days` days
+ * ago. `has_more`: call again.
+ */
+typedef void store_prune_fn(void *arg, enum err err, const char *text, bool has_more);
+void store_prune(struct store *store, unsigned days, store_prune_fn *done, void *arg);
+
 /* Tokens: JSON [{"sha256": hex, "access"}]. */
 void store_tokens(struct store *store, store_json_fn *done, void *arg);
 void store_token_add(struct store *store, const char *name, const uint8_t sha256[32],

@@ -75,6 +75,10 @@ const struct config_key config_keys[] = {
      "With several daemons on one database: within this time another one takes over the work of "
      "one "
      "that died or froze."},
+    {"retention.timeline_days", KEY_INTEGER, AT(retention_timeline_days), "365", 0, 36500,
+     "After so many days a deployment that is over loses its timeline and its list of frames; it "
+     "and the "
+     "results of its devices stay until you delete it. 0: it keeps them."},
     {"http.bind", KEY_TEXT, AT(http_bind), "\"127.0.0.1\"", 1, 60, "Address of the API."},
     {"http.port", KEY_INTEGER, AT(http_port), "8090", 0, 65535, "Its port; 0 takes any."},
     {"http.tls_cert_file", KEY_TEXT, AT(http_tls_cert_file), "\"\"", 0, 200,

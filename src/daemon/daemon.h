@@ -169,9 +169,9 @@ struct daemon {
     char database_state[TEXT_SIZE], network_state[TEXT_SIZE]; /* "ok", or why not */
     char told_broker_state[TEXT_SIZE];                        /* in the log */
     int64_t started_real_ms;
-    uint64_t next_due_check, next_request_check; /* uv_now() */
-    uint64_t stop_limit;                         /* uv_now(); while stopping */
-    unsigned open_parts;                         /* while stopping */
+    uint64_t next_due_check, next_request_check, next_prune; /* uv_now() */
+    uint64_t stop_limit;                                     /* uv_now(); while stopping */
+    unsigned open_parts;                                     /* while stopping */
 };
 
 /* Protocol time now. */

@@ -27,6 +27,8 @@
 #define JANITOR_MS       250
 #define DUE_CHECK_MS     1000
 #define REQUEST_CHECK_MS 10000
+#define PRUNE_AGAIN_MS   1000
+#define PRUNE_PAUSE_MS   3600000
 #define STOP_LIMIT_MS    3500
 #define LATE_MS          1000
 #define GRPC_IN_FLIGHT   200
@@ -235,6 +237,28 @@ static void check_requests(struct daemon *daemon)
     }
 }
 
+/* Old timelines, by whoever owns the first slot: a little at a time. */
+static void on_pruned(void *arg, enum err err, const char *text, bool has_more)
+{
+    struct daemon *daemon = arg;
+
+    if (err != ERR_OK) {
+        log_warning("store: old timelines are not deleted: %s", text);
+    }
+    daemon->next_prune = uv_now(&daemon->loop) + (has_more ? PRUNE_AGAIN_MS : PRUNE_PAUSE_MS);
+}
+
+static void prune(struct daemon *daemon)
+{
+    unsigned days = (unsigned)daemon->config.retention_timeline_days;
+
+    if (days > 0 && daemon->slots[0].state == SLOT_READY && store_is_connected(daemon->store) &&
+        uv_now(&daemon->loop) >= daemon->next_prune) {
+        daemon->next_prune = UINT64_MAX; /* until it reports */
+        store_prune(daemon->store, days, on_pruned, daemon);
+    }
+}
+
 /* the janitor: live events, and what an outage left undone */
 
 static void on_janitor(uv_timer_t *timer)
@@ -251,6 +275,7 @@ static void on_janitor(uv_timer_t *timer)
     }
     slots_janitor(daemon);
     check_requests(daemon);
+    prune(daemon);
 }
 
 /* the end */
