@@ -37,6 +37,7 @@ pid_t child_start(const char *const *argv, const char *log, int *ret_fd)
             (ret_fd == NULL && dup2(out, 2) < 0)) {
             _exit(126);
         }
+        close_range(3, ~0U, 0); /* a socket of ours that the child held would outlive our close() */
         execvp(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
