@@ -73,7 +73,7 @@ void store_turn_save(struct store_turn *turn, const struct uuid *deployment_id,
 /* The frame that an action asks for. */
 void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
                       const struct deployment *d, const struct deployment_action *action);
-/* The deployment is over. */
+/* The deployment is over: its sealed multicast key goes, too. */
 void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id,
                        const char *state);
 /* It is not in memory (scheduled, or cannot be loaded): it ends all the same, unless it is over
@@ -148,6 +148,11 @@ typedef void store_held_fn(void *arg, enum err err, const char *text,
                            const struct store_held_event *events, size_t count);
 void store_load_held(struct store *store, const struct uuid *deployment_id, unsigned max,
                      store_held_fn *done, void *arg);
+/* Replaces the seal of a multicast key that `old_key_id` made. ERR_WRONG_STATE: the key is not
+ * sealed so (any more), or the deployment is over. */
+void store_reseal(struct store *store, const struct store_fence *fence,
+                  const struct uuid *deployment_id, const char *old_key_id, const char *key_id,
+                  const uint8_t *sealed, size_t size, store_done_fn *done, void *arg);
 
 /* Clock answers given: the last FCnt of each device, for "never twice" across restarts. */
 typedef void store_clock_fn(void *arg, enum err err, const char *text, size_t count,

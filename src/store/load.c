@@ -279,7 +279,7 @@ void store_load_clock_answers(struct store *store, store_clock_fn *done, void *a
 #define JUST_STARTED                                                                               \
     "EXISTS (SELECT 1 FROM deployment WHERE id = $1 AND state = 'running' AND started_at = now())"
 
-static char *bytea_text(const uint8_t *octets, size_t size)
+char *bytea_text(const uint8_t *octets, size_t size)
 {
     char *text = store_must(malloc(2 * size + 3));
 

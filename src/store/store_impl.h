@@ -36,6 +36,9 @@ char *text_end(struct text *text);
 /* Writes `value` as an element of a PostgreSQL array literal, quoted. */
 void text_put_element(FILE *stream, const char *value, bool is_first);
 
+/* Octets as a bytea literal; the caller frees it. */
+char *bytea_text(const uint8_t *octets, size_t size);
+
 void *store_must(void *memory);
 /* turn.c: the batch fails with ERR_WRONG_STATE unless the slot has this epoch. */
 void store_add_fence(struct pg_batch *batch, const struct store_fence *fence);

@@ -280,6 +280,16 @@ void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
         5, params);
 }
 
+/* What is over needs its multicast key no more. */
+static void forget_key(struct store_turn *turn, const char *id)
+{
+    pg_add(
+        turn->batch,
+        "UPDATE transmission SET mc_key_id = '', mc_key_sealed = '' WHERE deployment_id = $1 AND "
+        "EXISTS (SELECT 1 FROM deployment WHERE id = $1 AND state <> 'running')",
+        1, &id);
+}
+
 void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id, const char *state)
 {
     char id[UUID_TEXT_SIZE];
@@ -288,6 +298,7 @@ void store_turn_finish(struct store_turn *turn, const struct uuid *deployment_id
     uuid_format(deployment_id, id);
     pg_add(turn->batch, "UPDATE deployment SET state = $2, finished_at = now() WHERE id = $1", 2,
            params);
+    forget_key(turn, id);
 }
 
 void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id)
@@ -301,6 +312,7 @@ void store_turn_abort(struct store_turn *turn, const struct uuid *deployment_id)
            "WHERE id = $1 AND state IN ('scheduled', 'running')",
            1, params);
     pg_add(turn->batch, "DELETE FROM held_event WHERE deployment_id = $1", 1, params);
+    forget_key(turn, id);
 }
 
 void store_turn_request_done(struct store_turn *turn, const struct uuid *request_id, bool is_done,

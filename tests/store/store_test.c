@@ -806,6 +806,64 @@ static void a_turn_that_fails_changes_nothing(void **state)
     store_turn_free(store_turn_new());
 }
 
+static const char *seal(void)
+{
+    return database_ask("SELECT mc_key_id || ' ' || mc_key_sealed::text FROM fuotad.transmission");
+}
+
+static void reseal_as(const struct store_fence *owner, enum err expected, const char *old_key_id,
+                      const char *key_id)
+{
+    struct uuid id = id_of(id_text(10));
+    const uint8_t sealed[] = {0, 0x7F, 0xFE};
+
+    EXPECT(expected, store_reseal(store, owner, &id, old_key_id, key_id, sealed, sizeof(sealed),
+                                  on_done, NULL));
+}
+
+static void reseal(enum err expected, const char *old_key_id, const char *key_id)
+{
+    reseal_as(&fence, expected, old_key_id, key_id);
+}
+
+static void a_key_is_sealed_anew_while_its_deployment_runs(void **state)
+{
+    (void)state;
+
+    add_both(10);
+    reseal(ERR_WRONG_STATE, "key'1", "new"); /* a draft */
+    start(10, 20);
+    reseal(ERR_WRONG_STATE, "key", "new"); /* sealed with another one */
+    const struct store_fence stranger = {.slot = fence.slot, .epoch = fence.epoch + 1};
+    reseal_as(&stranger, ERR_WRONG_STATE, "key'1", "new");
+    assert_string_equal(seal(), "key'1 \\x0001ff");
+    reseal(ERR_OK, "key'1", "n'2");
+    assert_string_equal(seal(), "n'2 \\x007ffe");
+    load(10);
+    assert_string_equal(loaded.mc_key_id, "n'2");
+    stored_deployment_release(&loaded);
+    database_run("UPDATE fuotad.deployment SET state = 'failed'");
+    reseal(ERR_WRONG_STATE, "n'2", "new"); /* over */
+}
+
+static void what_is_over_keeps_no_key(void **state)
+{
+    (void)state;
+    struct uuid id = id_of(id_text(10));
+
+    add_both(10);
+    start(10, 20);
+    finish(10, "completed");
+    assert_string_equal(seal(), " \\x");
+    database_run("UPDATE fuotad.deployment SET state = 'running'");
+    database_run("UPDATE fuotad.transmission SET mc_key_id = 'x', mc_key_sealed = '\\x01'");
+    struct store_turn *turn = store_turn_new();
+    store_turn_abort(turn, &id);
+    commit(turn);
+    assert_string_equal(deployment_state(10), "aborted");
+    assert_string_equal(seal(), " \\x");
+}
+
 static void only_running_deployments_are_loaded(void **state)
 {
     (void)state;
@@ -1085,6 +1143,8 @@ int main(void)
         TEST(every_note_becomes_a_line_of_the_timeline),
         TEST(a_frame_is_kept_once_with_its_latest_time),
         TEST(a_turn_that_fails_changes_nothing),
+        TEST(a_key_is_sealed_anew_while_its_deployment_runs),
+        TEST(what_is_over_keeps_no_key),
         TEST(only_running_deployments_are_loaded),
         TEST(what_this_program_never_wrote_is_not_loaded),
         TEST(running_deployments_are_listed),
