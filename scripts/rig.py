@@ -73,6 +73,8 @@ class Rig:
         self.http_ports = {"fuotad": self.http_port}  # of each daemon
         self.api_token = secrets.token_hex(16)
         self.extra_config = ""
+        self.old_seal_keys = []  # names of files
+        self.log_level = "info"
         self.write("api-token", self.api_token + "\n")
         self.write("seal-key", secrets.token_hex(32) + "\n")
 
@@ -208,13 +210,14 @@ class Rig:
         os.makedirs(self.state_dir(name), exist_ok=True)
         if name not in self.http_ports:
             self.http_ports[name] = free_port()
+        old_seal_keys = ", ".join(f'"{self.path(file)}"' for file in self.old_seal_keys)
         return self.write(name + ".conf", f"""
-log: {{ level = "info"; }};
+log: {{ level = "{self.log_level}"; }};
 state_dir = "{self.state_dir(name)}";
 database: {{ conninfo = "{self.conninfo}"; }};
 mqtt: {{ port = {self.mqtt_port}; client_id = "fuotad-rig"; }};
 grpc: {{ port = {self.grpc_port}; token_file = "{self.path('api-token')}"; }};
-keys: {{ seal_key_file = "{self.path('seal-key')}"; }};
+keys: {{ seal_key_file = "{self.path('seal-key')}"; old_seal_key_files = [{old_seal_keys}]; }};
 http: {{ port = {self.http_ports[name]}; }};
 simulation: {{ enabled = true; clock_rate = {float(self.clock_rate)}; clock_epoch_ms = {self.clock_epoch_ms}L; }};
 {self.extra_config}

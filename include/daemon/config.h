@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "daemon/secrets.h"
 
 #define CONFIG_LIST_MAX 64
 
@@ -52,6 +53,7 @@ struct config {
     bool network_dwell_time_400ms;
 
     char *keys_seal_key_file;
+    char *keys_old_seal_key_files[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
 
     int64_t cluster_lease_s;
     int64_t retention_timeline_days;
@@ -61,7 +63,7 @@ struct config {
     char *http_tls_cert_file;
     char *http_tls_key_file;
     bool http_behind_tls_proxy;
-    char *http_hosts[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
+    char *http_hosts[CONFIG_LIST_MAX + 1];
     int64_t http_connections_max;
 
     bool clock_service_enabled;
@@ -83,7 +85,7 @@ struct config {
 
     /* secrets, read from files or the environment; wiped by config_release() */
     char *mqtt_password, *grpc_token;
-    uint8_t seal_key[32];
+    struct seal_keys seal_keys;
 };
 
 /*

@@ -245,7 +245,8 @@ void store_request_open(struct store *store, unsigned slot, store_json_fn *done,
 
 void store_device_timeline(struct store *store, const char *dev_eui, store_json_fn *done,
                            void *arg);
-/* JSON {"running": n, ...}: deployments in each state. */
+/* JSON {"deployments": {"running": n, ...}, "seal_keys": {id: n, ...}}: deployments in each state;
+ * running ones whose multicast key that seal key seals. */
 void store_counts(struct store *store, store_json_fn *done, void *arg);
 
 /*

@@ -55,6 +55,28 @@ enum exit_code device_show(const struct args *args)
     return code;
 }
 
+/* The current key is as it should be, and goes without saying. */
+static void print_seal_keys(const cJSON *keys)
+{
+    const cJSON *key;
+
+    cJSON_ArrayForEach(key, keys)
+    {
+        const double count = json_number(key, "deployments", 0);
+
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(key, "is_current")))
+            continue;
+        printf("%-14s", "seal key");
+        print_clean(stdout, json_cell(key, "id"));
+        if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(key, "is_known")))
+            printf(" is missing: running deployments that wait for it: %.0f\n", count);
+        else if (count > 0)
+            printf(" (old) is still needed by running deployments: %.0f\n", count);
+        else
+            puts(" (old) is not needed any more");
+    }
+}
+
 static void print_status(const cJSON *status)
 {
     static const char *const names[] = {"database", "broker", "network"};
@@ -82,6 +104,7 @@ static void print_status(const cJSON *status)
         is_first = false;
     }
     puts(is_first ? "none" : "");
+    print_seal_keys(cJSON_GetObjectItemCaseSensitive(status, "seal_keys"));
     if (cJSON_GetArraySize(waiting) == 0) {
         puts("waits for nothing");
         return;

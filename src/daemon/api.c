@@ -335,6 +335,7 @@ static void waiting_for(const struct daemon *daemon, cJSON *json_array)
             cJSON_AddItemToArray(json_array, must(cJSON_CreateString(text)));
         }
     }
+    seals_waiting_for(daemon, json_array);
 }
 
 /* This daemon's share of the work. */
@@ -388,8 +389,11 @@ static void on_counts(void *arg, enum err err, const char *text, const char *jso
     (void)text;
     cJSON *object = state_object(call->daemon);
     cJSON *counts = err == ERR_OK ? cJSON_Parse(json) : NULL;
+    cJSON *states = cJSON_DetachItemFromObject(counts, "deployments");
     cJSON_AddItemToObject(object, "deployments",
-                          counts != NULL ? counts : must(cJSON_CreateObject()));
+                          states != NULL ? states : must(cJSON_CreateObject()));
+    seals_describe(call->daemon, cJSON_GetObjectItem(counts, "seal_keys"), object);
+    cJSON_Delete(counts);
     char *printed = must(cJSON_PrintUnformatted(object));
     http_answer_json(call->request, 200, printed);
     free(printed);

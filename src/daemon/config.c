@@ -15,6 +15,8 @@
 
 #define SECRET_SIZE_MAX 4096
 
+_Static_assert(CONFIG_LIST_MAX <= SEAL_KEY_OLD_MAX, "every file of the list has its place");
+
 struct reading {
     const char *file;
     FILE *complaints;
@@ -83,7 +85,7 @@ void config_release(struct config *config)
     }
     wipe_free(config->mqtt_password);
     wipe_free(config->grpc_token);
-    key_wipe(config->seal_key, sizeof(config->seal_key));
+    key_wipe(&config->seal_keys, sizeof(config->seal_keys));
     memset(config, 0, sizeof(*config));
 }
 
@@ -355,11 +357,11 @@ out:
 
 /* secrets */
 
-/* The first line of `file`, or the environment variable. */
+/* The first line of `file`, or the environment variable (NULL: there is none). */
 static enum err read_secret(const char *variable, const char *file, const char *path,
                             FILE *complaints, char **ret)
 {
-    const char *from_environment = getenv(variable);
+    const char *from_environment = variable != NULL ? getenv(variable) : NULL;
     char text[SECRET_SIZE_MAX];
 
     if (from_environment != NULL) {
@@ -384,9 +386,74 @@ static enum err read_secret(const char *variable, const char *file, const char *
     return ERR_OK;
 }
 
+static enum err take_seal_key(const char *text, const char *path, const char *file,
+                              FILE *complaints, uint8_t ret_key[SEAL_KEY_SIZE])
+{
+    if (text == NULL || hex_decode(text, strlen(text), ret_key, SEAL_KEY_SIZE) != ERR_OK) {
+        fprintf(complaints, "%s = \"%s\": must hold exactly 64 hexadecimal digits\n", path, file);
+        return ERR_FORMAT;
+    }
+    return ERR_OK;
+}
+
+static enum err read_seal_key(const char *variable, const char *path, const char *file,
+                              FILE *complaints, uint8_t ret_key[SEAL_KEY_SIZE])
+{
+    char *text = NULL;
+    enum err err = read_secret(variable, file, path, complaints, &text);
+
+    if (err == ERR_OK) {
+        err = take_seal_key(text, path, file, complaints, ret_key);
+    }
+    wipe_free(text);
+    return err;
+}
+
+/* Keys with commas between them. */
+static enum err split_seal_keys(const char *list, const char *variable, FILE *complaints,
+                                struct seal_keys *keys)
+{
+    char *copy = must(strdup(list)), *rest = copy, *text;
+    size_t size = strlen(copy);
+    enum err err = ERR_OK;
+
+    while (err == ERR_OK && (text = strsep(&rest, ",")) != NULL) {
+        if (text[0] == '\0') {
+            continue;
+        }
+        if (keys->old_count == SEAL_KEY_OLD_MAX) {
+            fprintf(complaints, "%s: at most %d keys\n", variable, SEAL_KEY_OLD_MAX);
+            err = ERR_FORMAT;
+        } else {
+            err = take_seal_key(text, variable, "...", complaints, keys->old[keys->old_count++]);
+        }
+    }
+    key_wipe(copy, size);
+    free(copy);
+    return err;
+}
+
+static enum err load_seal_keys(struct config *config, FILE *complaints)
+{
+    struct seal_keys *keys = &config->seal_keys;
+    const char *old = getenv("FUOTAD_OLD_SEAL_KEYS");
+    enum err err = read_seal_key("FUOTAD_SEAL_KEY", "keys.seal_key_file",
+                                 config->keys_seal_key_file, complaints, keys->current);
+
+    if (err == ERR_OK && old != NULL) {
+        return split_seal_keys(old, "FUOTAD_OLD_SEAL_KEYS", complaints, keys);
+    }
+    for (char *const *file = config->keys_old_seal_key_files; err == ERR_OK && *file != NULL;
+         file++) {
+        err = read_seal_key(NULL, "keys.old_seal_key_files", *file, complaints,
+                            keys->old[keys->old_count++]);
+    }
+    return err;
+}
+
 enum err config_load_secrets(struct config *config, FILE *complaints)
 {
-    char *seal_key = NULL, *conninfo = NULL;
+    char *conninfo = NULL;
     enum err err = read_secret("FUOTAD_MQTT_PASSWORD", config->mqtt_password_file,
                                "mqtt.password_file", complaints, &config->mqtt_password);
 
@@ -402,20 +469,7 @@ enum err config_load_secrets(struct config *config, FILE *complaints)
         free(config->database_conninfo);
         config->database_conninfo = conninfo;
     }
-    if (err == ERR_OK) {
-        err = read_secret("FUOTAD_SEAL_KEY", config->keys_seal_key_file, "keys.seal_key_file",
-                          complaints, &seal_key);
-    }
-    if (err == ERR_OK &&
-        (seal_key == NULL || hex_decode(seal_key, strlen(seal_key), config->seal_key,
-                                        sizeof(config->seal_key)) != ERR_OK)) {
-        fprintf(complaints,
-                "keys.seal_key_file = \"%s\": must hold exactly 64 hexadecimal digits\n",
-                config->keys_seal_key_file);
-        err = ERR_FORMAT;
-    }
-    wipe_free(seal_key);
-    return err;
+    return err == ERR_OK ? load_seal_keys(config, complaints) : err;
 }
 
 /* samples */

@@ -70,7 +70,11 @@ const struct config_key config_keys[] = {
     {"keys.seal_key_file", KEY_TEXT, AT(keys_seal_key_file), "\"/etc/fuotad/seal-key\"", 1, 200,
      "A file with 64 hexadecimal digits (openssl rand -hex 32): seals the multicast keys in the "
      "database. The environment variable "
-     "FUOTAD_SEAL_KEY goes before it."},
+     "FUOTAD_SEAL_KEY goes before it. Read again by SIGHUP."},
+    {"keys.old_seal_key_files", KEY_TEXTS, AT(keys_old_seal_key_files), "[]", 1, 200,
+     "Files of the same form with keys that were replaced: they only open, and what they open is "
+     "sealed anew with the key of seal_key_file. The environment variable FUOTAD_OLD_SEAL_KEYS "
+     "(keys, not files, with commas between them) goes before it. Read again by SIGHUP."},
     {"cluster.lease_s", KEY_INTEGER, AT(cluster_lease_s), "15", 5, 600,
      "With several daemons on one database: within this time another one takes over the work of "
      "one "

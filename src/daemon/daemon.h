@@ -22,6 +22,7 @@
 #include "fec/encoder.h"
 #include "http/server.h"
 #include "network/driver.h"
+#include "seals.h"
 #include "store/slots.h"
 #include "store/store.h"
 
@@ -72,6 +73,10 @@ struct running {
     uint64_t *dev_euis; /* where `d` is NULL */
     void *memory;
     struct key mc_key;
+    char seal_key_id[SEAL_KEY_ID_SIZE]; /* the key that seals it in the database */
+    bool is_locked;                     /* nobody has that key: `d` is NULL */
+    bool has_mc_key;
+    bool is_being_sealed;
     struct mc_session_keys session_keys;
     uint8_t *image;
     struct fec_block block;
@@ -150,7 +155,8 @@ struct daemon {
     struct turn *turn;          /* being filled; NULL: nothing happened yet */
     unsigned commits_in_flight; /* 0 or 1 */
     bool is_stopping;
-    bool must_reload;                   /* once the store is back and no commit is under way */
+    bool must_reload; /* once the store is back and no commit is under way */
+    struct seals seals;
     struct call *waiting_calls;         /* actions.c: of unknown outcome, oldest first */
     struct open_request *open_requests; /* requests.c: under way */
     /* clock service */

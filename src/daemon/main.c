@@ -48,7 +48,8 @@ static const char usage[] =
     "  --config-reference   print the same as a Markdown page\n"
     "\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n"
-    "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level and the tokens.\n";
+    "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level, the tokens and the "
+    "seal keys.\n";
 
 int64_t real_us(void)
 {
@@ -267,6 +268,7 @@ static void on_janitor(uv_timer_t *timer)
 
     api_publish_changes(daemon);
     actions_report_waiting(daemon);
+    seals_check(daemon);
     if (!daemon->has_tokens && store_is_connected(daemon->store)) {
         api_load_tokens(daemon);
     }
@@ -393,6 +395,7 @@ static void on_reload_signal(uv_signal_t *handle, int number)
     }
     log_set_level(level_of(config.log_level));
     log_info("main: log.level=%s", config.log_level);
+    seals_reload(daemon, &config);
     config_release(&config);
     api_load_tokens(daemon);
 }

@@ -159,8 +159,8 @@ static void start(struct preflight *p, const struct deployment_params *params)
         versions[i] = (uint8_t)profile->lorawan_version;
     }
     secrets_random(&mc_key, sizeof(mc_key));
-    seal_key_id(daemon->config.seal_key, key_id);
-    enum err err = seal(daemon->config.seal_key, &mc_key, sizeof(mc_key), sealed);
+    seal_key_id(daemon->config.seal_keys.current, key_id);
+    enum err err = seal(daemon->config.seal_keys.current, &mc_key, sizeof(mc_key), sealed);
     key_wipe(&mc_key, sizeof(mc_key));
     if (err != ERR_OK) {
         problem_add(p->problems, "keys.seal_key_file", 0, "the multicast key could not be sealed");

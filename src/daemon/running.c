@@ -5,7 +5,6 @@
 #include "crash.h"
 #include "daemon.h"
 #include "daemon/log.h"
-#include "daemon/secrets.h"
 #include "failpoint.h"
 
 #define NOT_IN_HEAP   SIZE_MAX
@@ -266,15 +265,11 @@ static void keep(struct daemon *daemon, struct running *r)
     add_devices(daemon, r);
 }
 
-/* ERR_FORMAT: it cannot be opened with the keys that we have. */
-static enum err open_key(const struct daemon *daemon, const struct stored_deployment *stored,
-                         struct running *r)
+static enum err open_keys(const struct daemon *daemon, const struct stored_deployment *stored,
+                          struct running *r)
 {
-    if (stored->mc_key_sealed_size != KEY_SIZE + SEAL_OVERHEAD) {
-        return ERR_FORMAT;
-    }
-    enum err err = unseal(daemon->config.seal_key, stored->mc_key_sealed,
-                          stored->mc_key_sealed_size, r->mc_key.octets);
+    enum err err = seals_open(daemon, stored, r);
+
     return err != ERR_OK ? err
                          : key_mc_session(&r->mc_key, stored->params.mc_addr, &r->session_keys);
 }
@@ -319,10 +314,12 @@ static struct running *make_running(struct slot *slot, struct stored_deployment 
     r->deadline_at = NOT_IN_HEAP;
     r->crash_count = stored->crash_count;
     r->floods = must(calloc((size_t)r->device_count + 1, sizeof(*r->floods)));
+    enum err err = open_keys(slot->daemon, stored, r); /* if suspended, too: it is sealed anew */
     if (stored->suspended != NULL) {
         *ret_text = stored->suspended;
-    } else if (open_key(slot->daemon, stored, r) != ERR_OK) {
-        *ret_text = "its multicast key cannot be opened with keys.seal_key_file";
+    } else if (err != ERR_OK) {
+        *ret_text = r->is_locked ? "the seal key of its multicast key is missing"
+                                 : "its multicast key cannot be opened";
     } else if (open_state(stored, r) != ERR_OK) {
         *ret_text = UNUSABLE;
         suspended_set(slot, &r->id, UNUSABLE);

@@ -47,6 +47,23 @@ void seal_key_id(const uint8_t key[SEAL_KEY_SIZE], char ret_id[SEAL_KEY_ID_SIZE]
     key_wipe(input, sizeof(input));
 }
 
+const uint8_t *seal_keys_find(const struct seal_keys *keys, const char *id)
+{
+    char other[SEAL_KEY_ID_SIZE];
+
+    seal_key_id(keys->current, other);
+    if (strcmp(id, other) == 0) {
+        return keys->current;
+    }
+    for (size_t i = 0; i < keys->old_count; i++) {
+        seal_key_id(keys->old[i], other);
+        if (strcmp(id, other) == 0) {
+            return keys->old[i];
+        }
+    }
+    return NULL;
+}
+
 enum err seal(const uint8_t key[SEAL_KEY_SIZE], const void *octets, size_t size,
               uint8_t *ret_sealed)
 {

@@ -320,11 +320,15 @@ void store_device_timeline(struct store *store, const char *dev_eui, store_json_
 
 void store_counts(struct store *store, store_json_fn *done, void *arg)
 {
-    store_ask_json(store->reader,
-                   "SELECT coalesce(json_object_agg(s.state, s.n), '{}') FROM (SELECT state, "
-                   "count(*) AS n FROM "
-                   "deployment GROUP BY state) s",
-                   0, NULL, ERR_MISSING, done, arg);
+    store_ask_json(
+        store->reader,
+        "SELECT json_build_object('deployments', (SELECT "
+        "coalesce(json_object_agg(s.state, s.n), '{}') FROM (SELECT state, count(*) AS n "
+        "FROM deployment GROUP BY state) s), 'seal_keys', (SELECT "
+        "coalesce(json_object_agg(k.id, k.n), '{}') FROM (SELECT t.mc_key_id AS id, "
+        "count(*) AS n FROM transmission t JOIN deployment d ON d.id = t.deployment_id "
+        "WHERE d.state = 'running' GROUP BY t.mc_key_id) k))",
+        0, NULL, ERR_MISSING, done, arg);
 }
 
 void store_tokens(struct store *store, store_json_fn *done, void *arg)

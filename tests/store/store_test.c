@@ -329,7 +329,7 @@ static void a_draft_answers_as_it_is_read_later(void **state)
     EXPECT(ERR_OK, store_deployment_list(store, on_json, NULL));
     assert_int_equal(cJSON_GetArraySize(get("deployments")), 1);
     EXPECT(ERR_OK, store_counts(store, on_json, NULL));
-    expect_json("{\"draft\": 1}");
+    expect_json("{\"deployments\": {\"draft\": 1}, \"seal_keys\": {}}");
     EXPECT(ERR_MISSING, store_deployment_get(store, NO_ID, on_json, NULL));
 }
 
@@ -344,7 +344,7 @@ static void a_draft_needs_its_image_and_names_each_device_once(void **state)
     add_draft(10, twice, 3);
     assert_int_equal(done_err, ERR_EXISTS);
     EXPECT(ERR_OK, store_counts(store, on_json, NULL));
-    expect_json("{}");
+    expect_json("{\"deployments\": {}, \"seal_keys\": {}}");
 }
 
 static void a_draft_says_what_the_preflight_must_know(void **state)
@@ -839,6 +839,8 @@ static void a_key_is_sealed_anew_while_its_deployment_runs(void **state)
     assert_string_equal(seal(), "key'1 \\x0001ff");
     reseal(ERR_OK, "key'1", "n'2");
     assert_string_equal(seal(), "n'2 \\x007ffe");
+    EXPECT(ERR_OK, store_counts(store, on_json, NULL));
+    expect_json("{\"deployments\": {\"running\": 1}, \"seal_keys\": {\"n'2\": 1}}");
     load(10);
     assert_string_equal(loaded.mc_key_id, "n'2");
     stored_deployment_release(&loaded);
@@ -855,6 +857,8 @@ static void what_is_over_keeps_no_key(void **state)
     start(10, 20);
     finish(10, "completed");
     assert_string_equal(seal(), " \\x");
+    EXPECT(ERR_OK, store_counts(store, on_json, NULL));
+    expect_json("{\"deployments\": {\"completed\": 1}, \"seal_keys\": {}}");
     database_run("UPDATE fuotad.deployment SET state = 'running'");
     database_run("UPDATE fuotad.transmission SET mc_key_id = 'x', mc_key_sealed = '\\x01'");
     struct store_turn *turn = store_turn_new();
