@@ -139,6 +139,7 @@ struct network {
     struct world *world;
     struct mqtt *mqtt;
     FILE *trace; /* may be NULL */
+    FILE *keys;  /* a line for each key that is known here: kind, of whom, digits; may be NULL */
     uint64_t seed;
     int64_t start_ms; /* protocol time */
     int64_t start_real_ms;
@@ -168,6 +169,11 @@ struct network {
 MUST_CHECK enum err network_init(struct network *network, const struct options *options,
                                  struct world *world);
 void network_release(struct network *network);
+/* The key that devices join with: NwkKey of ChirpStack. */
+void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE]);
+/* A line of `network->keys`. */
+void network_dump_key(const struct network *network, const char *kind, const char *owner,
+                      const uint8_t key[DEVICE_KEY_SIZE]);
 /* The devices begin to live. */
 void network_start(struct network *network);
 

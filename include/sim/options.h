@@ -89,6 +89,7 @@ struct options {
     char dump_images[OPTIONS_PATH_SIZE];
     char ready_file[OPTIONS_PATH_SIZE];
     char trace[OPTIONS_PATH_SIZE];
+    char dump_keys[OPTIONS_PATH_SIZE];
     bool help;
     bool version;
     struct device_options all;   /* where no group says otherwise */

@@ -104,19 +104,23 @@ static void on_connected(void *arg)
     }
 }
 
-static bool open_trace(struct sim *sim)
+static bool open_output(const char *option, const char *path, FILE **ret_file)
 {
-    const char *path = sim->options.trace;
-
     if (path[0] == '\0') {
         return true;
     }
-    sim->network.trace = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-    if (sim->network.trace == NULL) {
-        fprintf(stderr, "fuota-sim: trace: %s: %s\n", path, strerror(errno));
-        return false;
+    *ret_file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    if (*ret_file == NULL) {
+        fprintf(stderr, "fuota-sim: %s: %s: %s\n", option, path, strerror(errno));
     }
-    return true;
+    return *ret_file != NULL;
+}
+
+static void close_output(FILE *file)
+{
+    if (file != NULL && file != stdout) {
+        fclose(file);
+    }
 }
 
 static bool begin(struct sim *sim, uv_loop_t *loop)
@@ -208,15 +212,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "fuota-sim: devices: %s\n", err_text(err));
         return EXIT_FAILURE;
     }
-    if (!open_trace(&sim) || !begin(&sim, &loop)) {
+    if (!open_output("trace", sim.options.trace, &sim.network.trace) ||
+        !open_output("dump_keys", sim.options.dump_keys, &sim.network.keys) ||
+        !begin(&sim, &loop)) {
         sim.exit_code = EXIT_FAILURE;
         stop(&sim);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    if (sim.network.trace != NULL && sim.network.trace != stdout) {
-        fclose(sim.network.trace);
-    }
+    close_output(sim.network.trace);
+    close_output(sim.network.keys);
     network_release(&sim.network);
     options_release(&sim.options);
     return sim.exit_code;

@@ -112,6 +112,40 @@ enum err network_init(struct network *network, const struct options *options, st
     return ERR_OK;
 }
 
+void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE])
+{
+    for (size_t i = 0; i < DEVICE_KEY_SIZE; i++) {
+        ret_key[i] = device->root_key[i] ^ 0xA5;
+    }
+}
+
+void network_dump_key(const struct network *network, const char *kind, const char *owner,
+                      const uint8_t key[DEVICE_KEY_SIZE])
+{
+    char text[2 * DEVICE_KEY_SIZE + 1];
+
+    if (network->keys != NULL) {
+        hex_encode(key, DEVICE_KEY_SIZE, text);
+        fprintf(network->keys, "%s %s %s\n", kind, owner, text);
+        fflush(network->keys);
+    }
+}
+
+static void dump_device_keys(const struct network *network)
+{
+    uint8_t join_key[DEVICE_KEY_SIZE];
+    char eui[EUI64_TEXT_SIZE];
+
+    for (size_t i = 0; i < network->device_count; i++) {
+        const struct sim_device *d = &network->devices[i];
+        eui64_format(d->eui, eui);
+        network_join_key(d, join_key);
+        network_dump_key(network, d->profile->is_lorawan_1_1 ? "AppKey" : "GenAppKey", eui,
+                         d->root_key);
+        network_dump_key(network, "NwkKey", eui, join_key);
+    }
+}
+
 void network_release(struct network *network)
 {
     for (size_t i = 0; i < network->device_count; i++) {
@@ -180,6 +214,7 @@ void network_start(struct network *network)
     clock_gettime(CLOCK_REALTIME, &now);
     network->start_real_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     network->start_ms = world_now(network->world);
+    dump_device_keys(network);
     for (size_t i = 0; i < network->device_count; i++) {
         struct sim_device *d = &network->devices[i];
         struct device_config config = configure(d);

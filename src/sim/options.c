@@ -73,6 +73,8 @@ static const struct option globals[] = {
     {"ready_file", OPTION_TEXT, TEXT(ready_file), 0, 0, "", "file written when everything is up"},
     {"trace", OPTION_TEXT, TEXT(trace), 0, 0, "",
      "file for a line per frame; - for the standard output"},
+    {"dump_keys", OPTION_TEXT, TEXT(dump_keys), 0, 0, "",
+     "file for all keys that the network server knows"},
     {"help", OPTION_FLAG, OF(options, help), 0, 0, 0, "false", "show this"},
     {"version", OPTION_FLAG, OF(options, version), 0, 0, 0, "false", "show the version"},
 };

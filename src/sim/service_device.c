@@ -188,9 +188,7 @@ static void get_keys(struct network *network, struct grpc_call *call)
         char join[2 * DEVICE_KEY_SIZE + 1];
         eui64_format(d->eui, eui);
         hex_encode(d->root_key, sizeof(d->root_key), root);
-        for (size_t i = 0; i < sizeof(join_key); i++) {
-            join_key[i] = d->root_key[i] ^ 0xA5;
-        }
+        network_join_key(d, join_key);
         hex_encode(join_key, sizeof(join_key), join);
         keys.dev_eui = eui;
         keys.nwk_key = join;

@@ -86,6 +86,8 @@ static void create_from(struct network *network, struct grpc_call *call,
         free(group);
         return;
     }
+    network_dump_key(network, "McAppSKey", from->mc_addr, group->app_s_key);
+    network_dump_key(network, "McNwkSKey", from->mc_addr, group->nwk_s_key);
     group->id = network_new_id(network);
     while (*end != NULL) {
         end = &(*end)->next;
