@@ -377,6 +377,7 @@ static enum err read_secret(const char *variable, const char *file, const char *
         fprintf(complaints, "%s = \"%s\": %s\n", path, file, strerror(errno));
         return ERR_IO;
     }
+    setvbuf(stream, NULL, _IONBF, 0); /* its buffer would keep the secret */
     size_t size = fread(text, 1, sizeof(text) - 1, stream);
     fclose(stream);
     text[size] = '\0';

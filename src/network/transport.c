@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/failpoint.h"
+#include "lorawan/keys.h"
 
 #define READ_SIZE 65536
 
@@ -66,6 +67,13 @@ void transport_close(struct transport *t, const char *text)
     }
 }
 
+/* Keys go through here, so nothing stays in a buffer. */
+static void free_write(struct write *w)
+{
+    key_wipe(w->data, w->size);
+    free(w);
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct write *w = (struct write *)request;
@@ -75,7 +83,7 @@ static void on_written(uv_write_t *request, int status)
     if (status < 0 && status != UV_ECANCELED) {
         transport_close(t, uv_strerror(status));
     }
-    free(w);
+    free_write(w);
 }
 
 static void write_raw(struct transport *t, const uint8_t *data, size_t size)
@@ -94,7 +102,7 @@ static void write_raw(struct transport *t, const uint8_t *data, size_t size)
     FAILPOINT(CALL_WRITTEN);
     if (status < 0) {
         t->backlog -= size;
-        free(w);
+        free_write(w);
         transport_close(t, uv_strerror(status));
     }
 }
@@ -160,6 +168,7 @@ static void read_tls(struct transport *t, const uint8_t *data, size_t size)
     while (!t->is_closing && t->is_connected &&
            (ERR_clear_error(), read_size = SSL_read(t->ssl, buffer, sizeof(buffer))) > 0) {
         t->callbacks.on_data(t->arg, buffer, (size_t)read_size);
+        key_wipe(buffer, (size_t)read_size);
     }
     if (t->is_closing || !t->is_connected) {
         return;
@@ -195,6 +204,9 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         read_tls(t, (const uint8_t *)buf->base, (size_t)size);
     } else if (size > 0) {
         t->callbacks.on_data(t->arg, (const uint8_t *)buf->base, (size_t)size);
+    }
+    if (size > 0) {
+        key_wipe(buf->base, (size_t)size);
     }
 }
 
@@ -278,6 +290,7 @@ static enum err init_tls(struct transport *t, const struct transport_options *o)
     if (t->ctx == NULL || SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION) != 1) {
         return ERR_CRYPTO;
     }
+    SSL_CTX_set_options(t->ctx, SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
     int has_ca = o->ca_file != NULL ? SSL_CTX_load_verify_locations(t->ctx, o->ca_file, NULL)
                                     : SSL_CTX_set_default_verify_paths(t->ctx);

@@ -215,11 +215,6 @@ void chirpstack_read_profile(void *self, const struct uuid *profile_id, network_
     request_send(r, "/api.DeviceProfileService/Get", &request.base, on_profile);
 }
 
-static void wipe_text(char *text)
-{
-    key_wipe(text, strlen(text));
-}
-
 static void on_root_key(void *arg, enum grpc_result result, int status, const char *text,
                         const uint8_t *message, size_t size)
 {
@@ -230,12 +225,12 @@ static void on_root_key(void *arg, enum grpc_result result, int status, const ch
     Api__GetDeviceKeysResponse *response = NULL;
 
     if (outcome == NETWORK_DONE) {
-        response = api__get_device_keys_response__unpack(NULL, size, message);
+        response = api__get_device_keys_response__unpack(&wiping_allocator, size, message);
         outcome = NETWORK_UNKNOWN;
         text = "the answer to GetKeys has no usable key";
     }
     if (response != NULL && response->device_keys != NULL) {
-        Api__DeviceKeys *keys = response->device_keys;
+        const Api__DeviceKeys *keys = response->device_keys;
         const char *digits = r->lorawan_version == LORAWAN_1_1 ? keys->app_key : keys->gen_app_key;
         if (digits[0] == '\0' ||
             (hex_decode(digits, strlen(digits), key.octets, KEY_SIZE) == ERR_OK &&
@@ -245,12 +240,9 @@ static void on_root_key(void *arg, enum grpc_result result, int status, const ch
         } else if (hex_decode(digits, strlen(digits), key.octets, KEY_SIZE) == ERR_OK) {
             outcome = NETWORK_DONE;
         }
-        wipe_text(keys->app_key);
-        wipe_text(keys->gen_app_key);
-        wipe_text(keys->nwk_key);
     }
     if (response != NULL) {
-        api__get_device_keys_response__free_unpacked(response, NULL);
+        api__get_device_keys_response__free_unpacked(response, &wiping_allocator);
     }
     request_end(r, outcome, text, &answer);
     key_wipe(&key, sizeof(key));

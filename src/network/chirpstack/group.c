@@ -354,19 +354,16 @@ static void on_counter(void *arg, enum grpc_result result, int status, const cha
 
     if (outcome == NETWORK_DONE) {
         Api__GetMulticastGroupResponse *response =
-            api__get_multicast_group_response__unpack(NULL, size, message);
+            api__get_multicast_group_response__unpack(&wiping_allocator, size, message);
         if (response == NULL || response->multicast_group == NULL) {
             outcome = NETWORK_UNKNOWN;
             text = "the answer to Get has no group";
         } else {
             answer.f_cnt = response->multicast_group->f_cnt;
-            key_wipe(response->multicast_group->mc_app_s_key,
-                     strlen(response->multicast_group->mc_app_s_key));
-            key_wipe(response->multicast_group->mc_nwk_s_key,
-                     strlen(response->multicast_group->mc_nwk_s_key));
         }
         if (response != NULL) {
-            api__get_multicast_group_response__free_unpacked(response, NULL);
+            api__get_multicast_group_response__free_unpacked(response,
+                                                             &wiping_allocator); /* its keys, too */
         }
     }
     request_end(r, outcome, text, &answer);

@@ -12,6 +12,7 @@
 #include "lorawan/keys.h"
 
 #define FRAME_HEADER_SIZE 5 /* compression flag, length */
+#define HTTP2_HEADER_SIZE 9
 #define RETRY_FIRST_MS    100
 #define RETRY_LAST_MS     5000
 #define DEADLINE_TICK_MS  50
@@ -40,6 +41,12 @@ struct list {
     size_t count;
 };
 
+/* What goes to the transport at once. */
+struct batch {
+    size_t size;
+    uint8_t octets[32768];
+};
+
 struct grpc {
     uv_loop_t *loop;
     struct grpc_options options;
@@ -50,6 +57,7 @@ struct grpc {
     uv_timer_t retry, tick;
     uv_prepare_t prepare; /* writes once per turn of the loop */
     bool is_dirty;
+    struct batch *batch; /* while it is flushed */
     uint64_t retry_ms;
     struct list waiting, sent, unwanted; /* unwanted: found the queue full */
     uint64_t received_at, ping_at;       /* uv_now(); ping_at 0: no ping is under way */
@@ -130,22 +138,57 @@ static void finish(struct call *call, enum grpc_result result, int status, const
 
 /* sending */
 
+/* A body may hold keys, so nghttp2 gets no copy of it: it would keep it until a longer frame is
+ * sent. */
 static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t size,
                          uint32_t *flags, nghttp2_data_source *source, void *arg)
 {
-    struct call *call = source->ptr;
+    const struct call *call = source->ptr;
     size_t left = call->body_size - call->body_sent;
 
-    (void)session, (void)stream_id, (void)arg;
-    if (left < size) {
-        size = left;
-    }
-    memcpy(buf, call->body + call->body_sent, size);
-    call->body_sent += size;
-    if (call->body_sent == call->body_size) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    (void)session, (void)stream_id, (void)buf, (void)arg;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY | (left <= size ? NGHTTP2_DATA_FLAG_EOF : 0);
+    return (ssize_t)(left < size ? left : size);
+}
+
+static void send_batch(struct grpc *grpc)
+{
+    transport_write(grpc->transport, grpc->batch->octets, grpc->batch->size);
+    key_wipe(grpc->batch->octets, grpc->batch->size);
+    grpc->batch->size = 0;
+}
+
+static ssize_t on_send(nghttp2_session *session, const uint8_t *data, size_t size, int flags,
+                       void *arg)
+{
+    struct grpc *grpc = arg;
+    size_t left = size;
+
+    (void)session, (void)flags;
+    while (left > 0) {
+        size_t room = sizeof(grpc->batch->octets) - grpc->batch->size;
+        size_t part = left < room ? left : room;
+        memcpy(grpc->batch->octets + grpc->batch->size, data, part);
+        grpc->batch->size += part;
+        data += part;
+        left -= part;
+        if (grpc->batch->size == sizeof(grpc->batch->octets)) {
+            send_batch(grpc);
+        }
     }
     return (ssize_t)size;
+}
+
+static int on_send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *header,
+                        size_t size, nghttp2_data_source *source, void *arg)
+{
+    struct call *call = source->ptr;
+
+    (void)frame;
+    on_send(session, header, HTTP2_HEADER_SIZE, 0, arg);
+    on_send(session, call->body + call->body_sent, size, 0, arg);
+    call->body_sent += size;
+    return 0;
 }
 
 static nghttp2_nv header(const char *name, const char *value)
@@ -198,30 +241,19 @@ static void send_waiting(struct grpc *grpc)
 
 static void flush(struct grpc *grpc)
 {
-    const uint8_t *data;
-    ssize_t size;
+    struct batch batch;
 
     grpc->is_dirty = false;
     if (grpc->session == NULL || !grpc->is_connected) {
         return;
     }
-    uint8_t batch[32768];
-    size_t batch_size = 0;
-    while ((size = nghttp2_session_mem_send(grpc->session, &data)) > 0) {
-        if (batch_size + (size_t)size > sizeof(batch)) {
-            transport_write(grpc->transport, batch, batch_size);
-            batch_size = 0;
-        }
-        if ((size_t)size > sizeof(batch)) {
-            transport_write(grpc->transport, data, (size_t)size);
-        } else {
-            memcpy(batch + batch_size, data, (size_t)size);
-            batch_size += (size_t)size;
-        }
-    }
-    transport_write(grpc->transport, batch, batch_size);
-    if (size < 0) {
-        transport_close(grpc->transport, nghttp2_strerror((int)size));
+    batch.size = 0;
+    grpc->batch = &batch;
+    int result = nghttp2_session_send(grpc->session);
+    send_batch(grpc);
+    grpc->batch = NULL;
+    if (result < 0) {
+        transport_close(grpc->transport, nghttp2_strerror(result));
     } else if (nghttp2_session_want_read(grpc->session) == 0 &&
                nghttp2_session_want_write(grpc->session) == 0) {
         transport_close(grpc->transport, "the server ended the session");
@@ -418,6 +450,8 @@ static void start_session(struct grpc *grpc)
     if (nghttp2_session_callbacks_new(&callbacks) != 0) {
         abort();
     }
+    nghttp2_session_callbacks_set_send_callback(callbacks, on_send);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_body);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);

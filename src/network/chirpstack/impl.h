@@ -64,6 +64,8 @@ void request_end(struct request *r, enum network_outcome outcome, const char *te
 /* Packs and sends `message` (which stays the caller's). */
 void request_send(struct request *r, const char *path, const ProtobufCMessage *message,
                   grpc_done_fn *done);
+/* For unpacking messages that hold keys: wipes what it frees, also where a message breaks off. */
+extern ProtobufCAllocator wiping_allocator;
 /* What a gRPC result means for a caller. */
 enum network_outcome outcome_of(enum grpc_result result, int status, const char *text);
 /* Whether a failed call says that the object is there already. */

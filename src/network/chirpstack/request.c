@@ -1,9 +1,40 @@
 /* request.c - calls of the driver: their memory, their sending, and what a gRPC status means. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "impl.h"
 #include "lorawan/keys.h"
+
+struct allocation {
+    size_t size;
+    max_align_t octets[];
+};
+
+static void *wiping_alloc(void *arg, size_t size)
+{
+    struct allocation *a = malloc(sizeof(*a) + size);
+
+    (void)arg;
+    if (a == NULL) {
+        return NULL;
+    }
+    a->size = size;
+    return a->octets;
+}
+
+static void wiping_free(void *arg, void *octets)
+{
+    (void)arg;
+    if (octets != NULL) {
+        struct allocation *a =
+            (struct allocation *)(void *)((char *)octets - offsetof(struct allocation, octets));
+        key_wipe(octets, a->size);
+        free(a);
+    }
+}
+
+ProtobufCAllocator wiping_allocator = {.alloc = wiping_alloc, .free = wiping_free};
 
 struct request *request_new(struct chirpstack *cs, network_done_fn *done, void *arg)
 {
