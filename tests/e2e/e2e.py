@@ -34,7 +34,7 @@ class EndToEnd(unittest.TestCase):
             if os.path.exists(log):
                 with open(log, errors="replace") as f:
                     text = f.read()
-                for trouble in ["AddressSanitizer", "runtime error:", "LeakSanitizer", "Assertion"]:
+                for trouble in ["AddressSanitizer", "runtime error:", "LeakSanitizer", "ThreadSanitizer", "Assertion"]:
                     self.assertNotIn(trouble, text)
 
     def start_all(self, *sim_options):
