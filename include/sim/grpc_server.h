@@ -25,6 +25,15 @@ enum grpc_status {
     GRPC_UNAUTHENTICATED = 16,
 };
 
+/* What becomes of a call's answer: faults that a test asks for. */
+enum grpc_fate {
+    GRPC_FATE_ANSWER,
+    GRPC_FATE_LATE,   /* after delay_ms, if the client still waits */
+    GRPC_FATE_SILENT, /* never; the client gives up */
+    GRPC_FATE_GOAWAY, /* it goes out, then GOAWAY: no stream after this one is processed */
+    GRPC_FATE_REFUSE, /* RST_STREAM with REFUSED_STREAM in its place */
+};
+
 /* One call: the handler reads the request and sets status and text, or the reply. */
 struct grpc_call {
     const char *path;          /* /api.DeviceService/Get */
@@ -35,6 +44,8 @@ struct grpc_call {
     char text[GRPC_TEXT_SIZE]; /* grpc-message */
     uint8_t *reply; /* malloc'ed by the handler, freed by the server; NULL is an empty message */
     size_t reply_size;
+    enum grpc_fate fate;
+    uint64_t delay_ms; /* GRPC_FATE_LATE; real time */
 };
 
 typedef void grpc_handler_fn(void *arg, struct grpc_call *call);

@@ -90,6 +90,7 @@ struct options {
     char ready_file[OPTIONS_PATH_SIZE];
     char trace[OPTIONS_PATH_SIZE];
     char dump_keys[OPTIONS_PATH_SIZE];
+    char faults_file[OPTIONS_PATH_SIZE];
     bool help;
     bool version;
     struct device_options all;   /* where no group says otherwise */

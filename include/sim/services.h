@@ -9,11 +9,13 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "sim/faults.h"
 #include "sim/grpc_server.h"
 #include "sim/network.h"
 
 struct services {
     struct network *network;
+    struct faults faults;
     char token[1024];
 };
 

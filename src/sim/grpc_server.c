@@ -9,6 +9,7 @@
 
 #define FRAME_HEADER_SIZE 5 /* of a gRPC message: flag and length */
 #define STREAMS_MAX       256
+#define LATE_TICK_MS      10
 
 struct connection {
     struct connection *next;
@@ -17,15 +18,17 @@ struct connection {
     nghttp2_session *session;
     struct stream *streams; /* all that are open */
     bool is_closing;
+    bool is_going_away; /* after GOAWAY: further streams are not processed */
     char in[64 * 1024];
 };
 
 struct grpc_server {
     uv_tcp_t listener;
+    uv_timer_t late; /* runs while answers are due later */
     grpc_handler_fn *handler;
     void *arg;
     struct connection *connections;
-    bool is_listener_closed;
+    unsigned open_handles;
 };
 
 /* One request, and its reply while it goes out. */
@@ -41,6 +44,9 @@ struct stream {
     uint8_t *reply; /* with its frame header */
     size_t reply_size;
     size_t reply_sent;
+    int32_t id;
+    uint64_t answer_at; /* uv_now(); 0: not later */
+    struct grpc_call late;
 };
 
 struct write {
@@ -50,7 +56,7 @@ struct write {
 
 static void free_if_done(struct grpc_server *server)
 {
-    if (server->is_listener_closed && server->connections == NULL) {
+    if (server->open_handles == 0 && server->connections == NULL) {
         free(server);
     }
 }
@@ -63,6 +69,7 @@ static void release_stream(struct connection *c, struct stream *s)
         at = &(*at)->next;
     }
     *at = s->next;
+    free(s->late.reply);
     free(s->body);
     free(s->reply);
     free(s);
@@ -273,6 +280,54 @@ static void answer(nghttp2_session *session, int32_t stream_id, struct stream *s
     nghttp2_submit_response(session, stream_id, headers, 2, &provider);
 }
 
+static void on_late(uv_timer_t *timer)
+{
+    struct grpc_server *server = timer->data;
+    bool is_one_left = false;
+
+    for (struct connection *c = server->connections; c != NULL; c = c->next) {
+        for (struct stream *s = c->is_closing ? NULL : c->streams; s != NULL; s = s->next) {
+            if (s->answer_at != 0 && s->answer_at <= uv_now(timer->loop)) {
+                s->answer_at = 0;
+                answer(c->session, s->id, s, &s->late);
+            }
+            is_one_left = is_one_left || s->answer_at != 0;
+        }
+        flush(c);
+    }
+    if (!is_one_left) {
+        uv_timer_stop(timer);
+    }
+}
+
+/* The answer goes out as the call's fate says; takes its reply. */
+static void settle(struct connection *c, int32_t stream_id, struct stream *s,
+                   struct grpc_call *call)
+{
+    switch (call->fate) {
+    case GRPC_FATE_GOAWAY:
+        c->is_going_away = true;
+        nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR, NULL, 0);
+        answer(c->session, stream_id, s, call);
+        break;
+    case GRPC_FATE_ANSWER:
+        answer(c->session, stream_id, s, call);
+        break;
+    case GRPC_FATE_REFUSE:
+        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_REFUSED_STREAM);
+        break;
+    case GRPC_FATE_LATE:
+        s->id = stream_id;
+        s->answer_at = uv_now(c->tcp.loop) + call->delay_ms;
+        s->late = *call;
+        uv_timer_start(&c->server->late, on_late, LATE_TICK_MS, LATE_TICK_MS);
+        return;
+    case GRPC_FATE_SILENT:
+        break;
+    }
+    free(call->reply);
+}
+
 static void run_call(struct connection *c, int32_t stream_id, struct stream *s)
 {
     struct grpc_call call = {.path = s->path,
@@ -296,8 +351,7 @@ static void run_call(struct connection *c, int32_t stream_id, struct stream *s)
             c->server->handler(c->server->arg, &call);
         }
     }
-    answer(c->session, stream_id, s, &call);
-    free(call.reply);
+    settle(c, stream_id, s, &call);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -305,7 +359,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
         struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-        if (s != NULL) {
+        if (s != NULL && !((struct connection *)arg)->is_going_away) {
             run_call(arg, frame->hd.stream_id, s);
         }
     }
@@ -385,11 +439,11 @@ static void on_connection(uv_stream_t *listener, int status)
     flush(c);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct grpc_server *server = handle->data;
 
-    server->is_listener_closed = true;
+    server->open_handles--;
     free_if_done(server);
 }
 
@@ -407,7 +461,9 @@ enum err grpc_server_new(uv_loop_t *loop, int port, grpc_handler_fn *handler, vo
     server->handler = handler;
     server->arg = arg;
     uv_tcp_init(loop, &server->listener);
-    server->listener.data = server;
+    uv_timer_init(loop, &server->late);
+    server->listener.data = server->late.data = server;
+    server->open_handles = 2;
     uv_ip4_addr("127.0.0.1", port, &address);
     int rc = uv_tcp_bind(&server->listener, (const struct sockaddr *)&address, 0);
     rc = rc == 0 ? uv_listen((uv_stream_t *)&server->listener, 128, on_connection) : rc;
@@ -431,5 +487,6 @@ void grpc_server_close(struct grpc_server *server)
     for (struct connection *c = server->connections; c != NULL; c = c->next) {
         close_connection(c);
     }
-    uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+    uv_close((uv_handle_t *)&server->listener, on_handle_closed);
+    uv_close((uv_handle_t *)&server->late, on_handle_closed);
 }

@@ -53,7 +53,7 @@ static bool read_token(const char *path, char *token, size_t size)
 static void write_report(struct sim *sim)
 {
     if (sim->options.report[0] != '\0' &&
-        report_write(&sim->network, sim->options.report) != ERR_OK) {
+        report_write(&sim->network, &sim->services.faults, sim->options.report) != ERR_OK) {
         sim->exit_code = EXIT_FAILURE;
     }
     if (sim->options.dump_images[0] != '\0' &&
@@ -134,6 +134,7 @@ static bool begin(struct sim *sim, uv_loop_t *loop)
         uv_signal_start(&sim->signals[i], on_signal, numbers[i]);
     }
     sim->services.network = &sim->network;
+    faults_init(&sim->services.faults, sim->options.faults_file, (uint64_t)sim->options.seed);
     if (grpc_server_new(loop, (int)sim->options.grpc_port, services_handle, &sim->services,
                         &sim->grpc_port, &sim->grpc) != ERR_OK) {
         return false;

@@ -75,6 +75,8 @@ static const struct option globals[] = {
      "file for a line per frame; - for the standard output"},
     {"dump_keys", OPTION_TEXT, TEXT(dump_keys), 0, 0, "",
      "file for all keys that the network server knows"},
+    {"faults_file", OPTION_TEXT, TEXT(faults_file), 0, 0, "",
+     "file that says which gRPC calls go wrong, looked at with each call"},
     {"help", OPTION_FLAG, OF(options, help), 0, 0, 0, "false", "show this"},
     {"version", OPTION_FLAG, OF(options, version), 0, 0, 0, "false", "show the version"},
 };

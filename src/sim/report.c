@@ -136,7 +136,17 @@ static void add_frames(cJSON *json, const struct network *network)
     cJSON_AddNumberToObject(frames, "events_dropped", (double)c->events_dropped);
 }
 
-enum err report_write(struct network *network, const char *path)
+static void add_faults(cJSON *json, const struct faults *faults)
+{
+    cJSON *hits = cJSON_AddObjectToObject(json, "faults");
+
+    for (int a = FAULT_NONE + 1; a < FAULT_ACTION_COUNT; a++) {
+        cJSON_AddNumberToObject(hits, fault_action_name((enum fault_action)a),
+                                (double)faults->hits[a]);
+    }
+}
+
+enum err report_write(struct network *network, const struct faults *faults, const char *path)
 {
     cJSON *json = cJSON_CreateObject();
     cJSON *devices = cJSON_AddArrayToObject(json, "devices");
@@ -148,6 +158,7 @@ enum err report_write(struct network *network, const char *path)
         cJSON_AddItemToArray(devices, device_report(&network->devices[i]));
     }
     add_frames(json, network);
+    add_faults(json, faults);
     for (size_t n = 0; n < NETWORK_NUMBER_COUNT; n++) {
         distinct += network->enqueued_numbers[n] > 0 ? 1 : 0;
         repeated += network->enqueued_numbers[n] > 1 ? 1 : 0;

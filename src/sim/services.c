@@ -106,12 +106,41 @@ static bool is_allowed(const struct services *services, struct grpc_call *call)
     return true;
 }
 
+/* Whether the call is carried out; sets what becomes of it. */
+static bool suffers_fault(struct faults *faults, struct grpc_call *call)
+{
+    static const enum grpc_fate fates[FAULT_ACTION_COUNT] = {
+        [FAULT_DELAY] = GRPC_FATE_LATE,
+        [FAULT_SILENT] = GRPC_FATE_SILENT,
+        [FAULT_GOAWAY] = GRPC_FATE_GOAWAY,
+        [FAULT_REFUSE] = GRPC_FATE_REFUSE,
+    };
+    char error[FAULTS_ERROR_SIZE];
+
+    if (faults_read(faults, error) != ERR_OK) {
+        fprintf(stderr, "fuota-sim: %s\n", error);
+    }
+    const struct fault *fault = faults_draw(faults, call->path);
+    if (fault == NULL) {
+        return false;
+    }
+    call->fate = fates[fault->action];
+    call->delay_ms = (uint64_t)fault->delay_ms;
+    if (fault->action == FAULT_STATUS) {
+        services_fail(call, (enum grpc_status)fault->status, "the faults file says so");
+    }
+    return fault->action == FAULT_STATUS || fault->action == FAULT_REFUSE;
+}
+
 void services_handle(void *arg, struct grpc_call *call)
 {
     static const struct service_method *const tables[] = {
         service_device_methods, service_multicast_methods, service_other_methods};
-    const struct services *services = arg;
+    struct services *services = arg;
 
+    if (suffers_fault(&services->faults, call)) {
+        return;
+    }
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct service_method *m = tables[i]; m->path != NULL; m++) {
             if (strcmp(m->path, call->path) != 0) {
