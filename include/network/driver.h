@@ -58,7 +58,8 @@ struct network_callbacks {
     void (*on_events_state)(void *arg, const char *text, bool is_session_kept);
     /* Whether the stream may connect now: a connection takes the session from whoever has it. */
     bool (*may_connect)(void *arg);
-    /* Of the driver, with its `arg`. The calls' connection came (NULL) or went. */
+    /* Of the driver, with its `arg`. Calls get through (NULL), or not: the connection went, or call
+     * after call has no answer. */
     void (*on_calls_state)(void *arg, const char *text);
     /* Something an operator should know of, at most once a minute each. */
     void (*on_warning)(void *arg, const char *text);

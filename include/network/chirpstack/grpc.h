@@ -49,6 +49,7 @@ struct grpc_options {
 typedef void grpc_done_fn(void *arg, enum grpc_result result, int status, const char *text,
                           const uint8_t *message, size_t message_size);
 
+/* `on_state`: the server spoke on a new connection (`text` NULL), or the connection went (why). */
 struct grpc *grpc_new(struct uv_loop_s *loop, const struct grpc_options *options,
                       void (*on_state)(void *arg, const char *text), void *arg);
 /* `path` "/api.DeviceService/Get" (static); `message` is copied. */

@@ -156,9 +156,7 @@ static bool may_connect(void *arg)
 
 static void on_grpc_state(void *arg, const char *text)
 {
-    struct chirpstack *cs = arg;
-
-    cs->callbacks.on_calls_state(cs->arg, text);
+    calls_state(arg, text);
 }
 
 static bool has(const struct uuid *list, size_t count, const struct uuid *id)
@@ -267,14 +265,21 @@ static void free_driver(struct chirpstack *cs)
     free(cs);
 }
 
-static void on_grpc_closed(void *arg)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    struct chirpstack *cs = arg;
+    struct chirpstack *cs = handle->data;
 
     if (cs->on_closed != NULL) {
         cs->on_closed(cs->closed_arg);
     }
     free_driver(cs);
+}
+
+static void on_grpc_closed(void *arg)
+{
+    struct chirpstack *cs = arg;
+
+    uv_close((uv_handle_t *)&cs->calm, on_timer_closed);
 }
 
 static void close_driver(void *self, void (*cb)(void *arg), void *arg)
@@ -283,6 +288,7 @@ static void close_driver(void *self, void (*cb)(void *arg), void *arg)
 
     cs->on_closed = cb;
     cs->closed_arg = arg;
+    cs->is_calls_connected = false; /* what ends with us is no trouble */
     grpc_close(cs->grpc, on_grpc_closed, cs);
 }
 
@@ -319,6 +325,8 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
         free_driver(cs);
         return err;
     }
+    uv_timer_init(loop, &cs->calm);
+    cs->calm.data = cs;
     cs->grpc = grpc_new(loop, &options->grpc, on_grpc_state, cs);
     *ret_driver = (struct network_driver){
         .self = cs,

@@ -54,6 +54,7 @@ struct grpc {
     struct transport *transport;
     nghttp2_session *session;
     bool is_connected, is_draining, is_closing;
+    bool is_heard; /* the server spoke on this connection */
     uv_timer_t retry, tick;
     uv_prepare_t prepare; /* writes once per turn of the loop */
     bool is_dirty;
@@ -473,8 +474,7 @@ static void on_connect(void *arg)
     grpc->is_draining = false;
     grpc->received_at = uv_now(grpc->loop);
     grpc->ping_at = 0;
-    grpc->retry_ms = RETRY_FIRST_MS;
-    grpc->on_state(grpc->arg, NULL);
+    grpc->is_heard = false;
     send_waiting(grpc);
     flush(grpc);
 }
@@ -485,6 +485,11 @@ static void on_data(void *arg, const uint8_t *data, size_t size)
 
     grpc->received_at = uv_now(grpc->loop);
     grpc->ping_at = 0;
+    if (!grpc->is_heard) { /* a hung server accepts connections, too */
+        grpc->is_heard = true;
+        grpc->retry_ms = RETRY_FIRST_MS;
+        grpc->on_state(grpc->arg, NULL);
+    }
     ssize_t taken = nghttp2_session_mem_recv(grpc->session, data, size);
 
     if (taken < 0) {

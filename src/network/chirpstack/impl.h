@@ -12,8 +12,11 @@ struct chirpstack {
     struct network_callbacks callbacks;
     void *arg;
     struct grpc *grpc;
-    struct mqtt_options mqtt; /* of each stream; its texts are in `texts` */
-    char *texts[8];           /* owned */
+    struct mqtt_options mqtt;                  /* of each stream; its texts are in `texts` */
+    char *texts[8];                            /* owned */
+    bool is_calls_connected, is_calls_trouble; /* trouble: told as such */
+    unsigned calls_failed;                     /* in a row */
+    uv_timer_t calm;                           /* ends a trouble that no call has shown for long */
     char *event_topic;
     int leap_s;
     uint64_t next_warning[4]; /* uv_now(), of each kind */
@@ -37,6 +40,7 @@ struct request {
     struct chirpstack *cs;
     network_done_fn *done;
     void *arg;
+    grpc_done_fn *on_answer; /* of the gRPC call under way */
     /* what steps need */
     struct uuid group_id, application_id;
     char *name;
@@ -68,6 +72,8 @@ void request_send(struct request *r, const char *path, const ProtobufCMessage *m
 extern ProtobufCAllocator wiping_allocator;
 /* What a gRPC result means for a caller. */
 enum network_outcome outcome_of(enum grpc_result result, int status, const char *text);
+/* The connection of the calls came (NULL) or went; told to the callbacks, too. */
+void calls_state(struct chirpstack *cs, const char *text);
 /* Whether a failed call says that the object is there already. */
 bool is_duplicate(enum grpc_result result, int status, const char *text);
 

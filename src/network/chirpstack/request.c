@@ -1,5 +1,6 @@
 /* request.c - calls of the driver: their memory, their sending, and what a gRPC status means. */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,8 @@ static void wiping_free(void *arg, void *octets)
 }
 
 ProtobufCAllocator wiping_allocator = {.alloc = wiping_alloc, .free = wiping_free};
+#define FAILED_MAX 3     /* calls in a row: one or two may be the objects' fault */
+#define CALM_MS    60000 /* without a failed call */
 
 struct request *request_new(struct chirpstack *cs, network_done_fn *done, void *arg)
 {
@@ -74,6 +77,67 @@ void request_end(struct request *r, enum network_outcome outcome, const char *te
     free(r);
 }
 
+/* trouble: connected, but call after call has no proper answer */
+
+void calls_state(struct chirpstack *cs, const char *text)
+{
+    cs->is_calls_connected = text == NULL;
+    cs->is_calls_trouble = false;
+    cs->calls_failed = 0;
+    uv_timer_stop(&cs->calm);
+    cs->callbacks.on_calls_state(cs->arg, text);
+}
+
+static void calls_calm(struct chirpstack *cs)
+{
+    cs->calls_failed = 0;
+    uv_timer_stop(&cs->calm);
+    if (cs->is_calls_trouble) {
+        cs->is_calls_trouble = false;
+        cs->callbacks.on_calls_state(cs->arg, NULL);
+    }
+}
+
+static void on_calm(uv_timer_t *timer)
+{
+    calls_calm(timer->data);
+}
+
+static void note_outcome(struct chirpstack *cs, enum grpc_result result, int status,
+                         const char *text)
+{
+    enum network_outcome outcome = outcome_of(result, status, text);
+    char why[200];
+
+    if (!cs->is_calls_connected) {
+        return; /* that has been told */
+    }
+    if (outcome != NETWORK_FAILED && outcome != NETWORK_UNKNOWN) {
+        calls_calm(cs);
+        return;
+    }
+    uv_timer_start(&cs->calm, on_calm, CALM_MS, 0);
+    if (++cs->calls_failed >= FAILED_MAX && !cs->is_calls_trouble) {
+        cs->is_calls_trouble = true;
+        if (result == GRPC_ANSWERED) {
+            snprintf(why, sizeof(why), "call after call fails with status %d: %.150s", status,
+                     text);
+        } else {
+            snprintf(why, sizeof(why), "call after call fails: %.150s", text);
+        }
+        cs->callbacks.on_calls_state(cs->arg, why);
+    }
+}
+
+static void on_answer(void *arg, enum grpc_result result, int status, const char *text,
+                      const uint8_t *message, size_t size)
+{
+    struct request *r = arg;
+
+    note_outcome(r->cs, result, status, text);
+    r->on_answer(r, result, status, text, message, size);
+}
+
 void request_send(struct request *r, const char *path, const ProtobufCMessage *message,
                   grpc_done_fn *done)
 {
@@ -84,7 +148,8 @@ void request_send(struct request *r, const char *path, const ProtobufCMessage *m
         abort();
     }
     protobuf_c_message_pack(message, packed);
-    grpc_call(r->cs->grpc, path, packed, size, done, r);
+    r->on_answer = done;
+    grpc_call(r->cs->grpc, path, packed, size, on_answer, r);
     key_wipe(packed, size);
     free(packed);
 }
