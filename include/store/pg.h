@@ -23,7 +23,8 @@ struct pg_results;
 
 #define PG_PARAMS_MAX 32
 
-/* Called when the connection comes (`text` NULL) and goes (why; borrowed). */
+/* Called when the connection comes (`text` NULL) and goes (why; borrowed); also when the server has
+ * not answered for 5 s, and when it does. */
 typedef void pg_state_fn(void *arg, const char *text);
 /* Called for each notification of a channel that a batch's LISTEN asked for. */
 typedef void pg_notify_fn(void *arg, const char *payload);

@@ -9,6 +9,8 @@
 
 #define RETRY_FIRST_MS  200
 #define RETRY_LAST_MS   5000
+#define CONNECT_MS      10000 /* until a connection attempt is given up */
+#define ANSWER_MS       5000  /* until a batch without an answer is told of */
 #define SQLSTATE_UNIQUE "23505"
 #define SQLSTATE_FENCE  "FU001" /* migrations/0002_slots.sql */
 
@@ -35,14 +37,17 @@ struct pg {
     uv_loop_t *loop;
     char *conninfo;
     PGconn *conn;
-    uv_poll_t *poll; /* of conn's socket; freed by its close callback */
-    uv_timer_t retry;
+    uv_poll_t *poll;  /* of conn's socket; freed by its close callback */
+    uv_timer_t retry; /* when not connected: the next attempt, or the end of this one */
+    uv_timer_t late;  /* when connected: the batch under way is late */
     pg_state_fn *on_state;
     pg_notify_fn *on_notify;
     void *arg;
     struct pg_batch *first, **last; /* the first one is under way when is_busy */
     size_t queued;
     bool is_connected, is_busy, is_closing;
+    bool is_late; /* told so */
+    unsigned open_handles;
     struct pg_results results; /* of the batch under way */
     char *error;               /* the first error of the batch under way */
     enum err err;
@@ -151,6 +156,24 @@ static void clear_results(struct pg *pg)
     pg->err = ERR_OK;
 }
 
+/* A server that hangs is waited for, and told of: what it is at may still take effect. */
+static void on_late(uv_timer_t *timer)
+{
+    struct pg *pg = timer->data;
+
+    pg->is_late = true;
+    pg->on_state(pg->arg, "connected, but it does not answer");
+}
+
+static void answered(struct pg *pg)
+{
+    uv_timer_stop(&pg->late);
+    if (pg->is_late && pg->is_connected) {
+        pg->on_state(pg->arg, NULL);
+    }
+    pg->is_late = false;
+}
+
 /* Ends the first batch of the queue. */
 static void finish_batch(struct pg *pg, enum err err, const char *text)
 {
@@ -164,6 +187,7 @@ static void finish_batch(struct pg *pg, enum err err, const char *text)
     }
     pg->queued--;
     pg->is_busy = false;
+    answered(pg);
     pg->results = (struct pg_results){0};
     pg->error = NULL;
     pg->err = ERR_OK;
@@ -183,9 +207,11 @@ static void on_retry(uv_timer_t *timer)
     connect_again(timer->data);
 }
 
-static void lose(struct pg *pg)
+/* `why`: NULL where libpq knows it. */
+static void lose_for(struct pg *pg, const char *why)
 {
-    char *text = must(strdup(pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory"));
+    const char *known = pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory";
+    char *text = must(strdup(why != NULL ? why : known));
     size_t size = strlen(text);
 
     while (size > 0 && text[size - 1] == '\n') {
@@ -206,12 +232,23 @@ static void lose(struct pg *pg)
     free(text);
 }
 
+static void lose(struct pg *pg)
+{
+    lose_for(pg, NULL);
+}
+
+static void on_connect_late(uv_timer_t *timer)
+{
+    lose_for(timer->data, "no answer to a connection attempt");
+}
+
 static void on_connected(struct pg *pg)
 {
     if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
         lose(pg);
         return;
     }
+    uv_timer_stop(&pg->retry);
     pg->is_connected = true;
     pg->retry_ms = RETRY_FIRST_MS;
     poll_for(pg, UV_READABLE);
@@ -259,6 +296,7 @@ static void connect_again(struct pg *pg)
         return;
     }
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    uv_timer_start(&pg->retry, on_connect_late, CONNECT_MS, 0);
     poll_for(pg, UV_WRITABLE);
 }
 
@@ -284,6 +322,7 @@ static void send_next(struct pg *pg)
     bool is_sent = true;
 
     pg->is_busy = true;
+    uv_timer_start(&pg->late, on_late, ANSWER_MS, 0);
     for (size_t i = 0; i < batch->count && is_sent; i++) {
         struct statement *s = &batch->statements[i];
         is_sent = PQsendQueryParams(pg->conn, s->sql, (int)s->param_count, NULL,
@@ -407,8 +446,10 @@ struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_
     pg->arg = arg;
     pg->last = &pg->first;
     pg->retry_ms = RETRY_FIRST_MS;
+    pg->open_handles = 2;
     uv_timer_init(loop, &pg->retry);
-    pg->retry.data = pg;
+    uv_timer_init(loop, &pg->late);
+    pg->retry.data = pg->late.data = pg;
     uv_timer_start(&pg->retry, on_retry, 0, 0);
     return pg;
 }
@@ -422,6 +463,9 @@ static void on_closed(uv_handle_t *handle)
 {
     struct pg *pg = handle->data;
 
+    if (--pg->open_handles > 0) {
+        return;
+    }
     if (pg->on_closed != NULL) {
         pg->on_closed(pg->closed_arg);
     }
@@ -443,6 +487,7 @@ void pg_close(struct pg *pg, void (*cb)(void *arg), void *arg)
         finish_batch(pg, ERR_UNAVAILABLE, "the program ends");
     }
     uv_close((uv_handle_t *)&pg->retry, on_closed);
+    uv_close((uv_handle_t *)&pg->late, on_closed);
 }
 
 bool pg_is_connected(const struct pg *pg)

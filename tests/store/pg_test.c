@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -353,6 +357,47 @@ static void a_batch_whose_connection_breaks_fails(void **state)
     expect(&next, ERR_OK);
 }
 
+static void a_server_that_does_not_answer_is_told_of_and_waited_for(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+
+    SEND(&o, "SELECT pg_sleep(7)");
+    WAIT_UNTIL(&t, down_count == 1);
+    assert_non_null(strstr(down_text, "does not answer"));
+    assert_int_equal(o.count, 0);
+    assert_true(pg_is_connected(pg));
+    assert_int_equal(up_count, 1);
+    expect(&o, ERR_OK);
+    assert_int_equal(up_count, 2);
+}
+
+/* It listens, and the kernel takes connections for it; nobody ever reads. */
+static void a_connection_attempt_without_an_answer_is_given_up(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    char conninfo[100];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(conninfo, sizeof(conninfo), "host=127.0.0.1 port=%d dbname=none",
+             ntohs(address.sin_port));
+    test_loop_open(&t);
+    up_count = down_count = 0;
+    is_closed = false;
+    pg = pg_new(&t.loop, conninfo, on_state, NULL);
+    WAIT_UNTIL(&t, down_count == 1);
+    assert_string_equal(down_text, "no answer to a connection attempt");
+    test_loop_run(&t, 500); /* the next attempt is under way */
+    assert_int_equal(close_pg(NULL), 0);
+    close(fd);
+}
+
 static void closing_drops_what_is_queued(void **state)
 {
     (void)state;
@@ -396,6 +441,8 @@ int main(void)
         TEST(a_restart_fails_the_batch_under_way_and_the_others_wait),
         TEST(an_idle_connection_that_breaks_is_made_again),
         TEST(a_batch_whose_connection_breaks_fails),
+        TEST(a_server_that_does_not_answer_is_told_of_and_waited_for),
+        cmocka_unit_test(a_connection_attempt_without_an_answer_is_given_up),
         TEST(closing_drops_what_is_queued),
         TEST(closing_before_it_is_connected_is_fine),
     };
