@@ -24,7 +24,8 @@ struct pg_results;
 #define PG_PARAMS_MAX 32
 
 /* Called when the connection comes (`text` NULL) and goes (why; borrowed); also when the server has
- * not answered for 5 s, and when it does. */
+ * not answered for 5 s or has refused a change for a reason of its own (disk full, read-only), and
+ * when that is over. */
 typedef void pg_state_fn(void *arg, const char *text);
 /* Called for each notification of a channel that a batch's LISTEN asked for. */
 typedef void pg_notify_fn(void *arg, const char *payload);

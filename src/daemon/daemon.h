@@ -155,10 +155,11 @@ struct daemon {
     struct turn *turn;          /* being filled; NULL: nothing happened yet */
     unsigned commits_in_flight; /* 0 or 1 */
     bool is_stopping;
-    bool must_reload; /* once the store is back and no commit is under way */
+    bool must_reload;                    /* once the store is back and no commit is under way */
+    uint64_t reload_at, reload_pause_ms; /* uv_now(): not before; a full disk stays full */
     struct seals seals;
-    struct call *waiting_calls;         /* actions.c: of unknown outcome, oldest first */
-    struct open_request *open_requests; /* requests.c: under way */
+    struct call *waiting_calls;          /* actions.c: of unknown outcome, oldest first */
+    struct open_request *open_requests;  /* requests.c: under way */
     /* clock service */
     struct profile profiles[PROFILES_MAX];
     size_t profile_count;

@@ -10,6 +10,8 @@
 #define ACTIONS_FIRST      64
 #define STEPS_PER_TURN_MAX 2000
 #define TIMER_MAX_MS       60000
+#define RELOAD_FIRST_MS    250
+#define RELOAD_LAST_MS     10000
 
 /* Commits after which a deployment's crashes are forgotten. */
 #define GOOD_COMMITS 100
@@ -285,6 +287,17 @@ static void answer_batches(struct turn *turn, bool is_committed)
     }
 }
 
+/* At once after the first commit that fails, then less and less often. */
+static void plan_reload(struct daemon *daemon)
+{
+    uint64_t pause_ms = daemon->reload_pause_ms;
+
+    daemon->must_reload = true;
+    daemon->reload_at = uv_now(&daemon->loop) + pause_ms;
+    pause_ms = pause_ms == 0 ? RELOAD_FIRST_MS : 2 * pause_ms;
+    daemon->reload_pause_ms = pause_ms < RELOAD_LAST_MS ? pause_ms : RELOAD_LAST_MS;
+}
+
 static void on_commit(void *arg, enum err err, const char *text)
 {
     struct turn *turn = arg;
@@ -296,7 +309,10 @@ static void on_commit(void *arg, enum err err, const char *text)
     run_after(turn, err == ERR_OK);
     if (err != ERR_OK && !daemon->is_stopping) {
         log_error("store: a commit failed, the deployments are loaded again: %s", text);
-        daemon->must_reload = true;
+        plan_reload(daemon);
+    }
+    if (is_good) {
+        daemon->reload_pause_ms = 0;
     }
     if (is_good || !daemon->is_stopping) {
         answer_batches(turn, is_good);
@@ -348,7 +364,8 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct daemon *daemon = prepare->data;
 
-    if (daemon->must_reload && daemon->commits_in_flight == 0 && !daemon->is_stopping) {
+    if (daemon->must_reload && daemon->commits_in_flight == 0 && !daemon->is_stopping &&
+        uv_now(&daemon->loop) >= daemon->reload_at) {
         engine_reload(daemon);
     }
     if (daemon->turn != NULL && daemon->commits_in_flight == 0 && !daemon->must_reload) {

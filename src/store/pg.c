@@ -33,6 +33,13 @@ struct pg_results {
     size_t count;
 };
 
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_LATE,    /* over with the next answer */
+    TROUBLE_REFUSED, /* over with the next change that is taken: questions may be answered all along
+                      */
+};
+
 struct pg {
     uv_loop_t *loop;
     char *conninfo;
@@ -46,7 +53,8 @@ struct pg {
     struct pg_batch *first, **last; /* the first one is under way when is_busy */
     size_t queued;
     bool is_connected, is_busy, is_closing;
-    bool is_late; /* told so */
+    enum trouble trouble;                /* that was told */
+    bool is_server_trouble, has_written; /* of the batch under way */
     unsigned open_handles;
     struct pg_results results; /* of the batch under way */
     char *error;               /* the first error of the batch under way */
@@ -161,17 +169,25 @@ static void on_late(uv_timer_t *timer)
 {
     struct pg *pg = timer->data;
 
-    pg->is_late = true;
+    pg->trouble = TROUBLE_LATE;
     pg->on_state(pg->arg, "connected, but it does not answer");
 }
 
-static void answered(struct pg *pg)
+/* What an answer says of the server. */
+static void judge(struct pg *pg)
 {
-    uv_timer_stop(&pg->late);
-    if (pg->is_late && pg->is_connected) {
+    bool is_over =
+        pg->trouble == TROUBLE_LATE || (pg->trouble == TROUBLE_REFUSED && pg->has_written);
+
+    if (pg->is_server_trouble) {
+        if (pg->trouble != TROUBLE_REFUSED) {
+            pg->trouble = TROUBLE_REFUSED;
+            pg->on_state(pg->arg, pg->error);
+        }
+    } else if (is_over && pg->err == ERR_OK) {
+        pg->trouble = TROUBLE_NONE;
         pg->on_state(pg->arg, NULL);
     }
-    pg->is_late = false;
 }
 
 /* Ends the first batch of the queue. */
@@ -186,8 +202,8 @@ static void finish_batch(struct pg *pg, enum err err, const char *text)
         pg->last = &pg->first;
     }
     pg->queued--;
-    pg->is_busy = false;
-    answered(pg);
+    pg->is_busy = pg->is_server_trouble = pg->has_written = false;
+    uv_timer_stop(&pg->late);
     pg->results = (struct pg_results){0};
     pg->error = NULL;
     pg->err = ERR_OK;
@@ -221,6 +237,7 @@ static void lose_for(struct pg *pg, const char *why)
     PQfinish(pg->conn);
     pg->conn = NULL;
     pg->is_connected = false;
+    pg->trouble = TROUBLE_NONE;
     if (pg->is_busy) {
         finish_batch(pg, ERR_UNAVAILABLE, text);
     }
@@ -335,6 +352,19 @@ static void send_next(struct pg *pg)
     flush(pg);
 }
 
+/* Resources, intervention, system errors, read-only: nothing that another statement would mend. */
+static bool is_server_trouble(const char *state)
+{
+    static const char *const classes[] = {"53", "57", "58", "25", "XX"};
+
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (strncmp(state, classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void keep_error(struct pg *pg, PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -346,6 +376,7 @@ static void keep_error(struct pg *pg, PGresult *result)
                   : strcmp(state, SQLSTATE_FENCE) == 0  ? ERR_WRONG_STATE
                                                         : ERR_REFUSED;
         pg->error = must(strdup(text != NULL ? text : "no text"));
+        pg->is_server_trouble = state != NULL && is_server_trouble(state);
     }
     PQclear(result);
 }
@@ -371,12 +402,16 @@ static void receive(struct pg *pg)
         switch (PQresultStatus(result)) {
         case PGRES_PIPELINE_SYNC: {
             PQclear(result);
+            judge(pg);
             finish_batch(pg, pg->err, pg->error);
             send_next(pg);
             break;
         }
-        case PGRES_TUPLES_OK:
         case PGRES_COMMAND_OK:
+            pg->has_written = true;
+            keep_result(pg, result);
+            break;
+        case PGRES_TUPLES_OK:
             keep_result(pg, result);
             break;
         case PGRES_PIPELINE_ABORTED: /* behind the statement that failed */

@@ -372,6 +372,30 @@ static void a_server_that_does_not_answer_is_told_of_and_waited_for(void **state
     assert_int_equal(up_count, 2);
 }
 
+#define RAISE(code) "DO $$BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '" code "'; END$$"
+
+static void a_full_disk_is_told_of_until_a_change_is_taken(void **state)
+{
+    (void)state;
+    struct outcome full = {0}, mistake = {0}, again = {0}, question = {0}, change = {0};
+
+    SEND(&mistake, RAISE("22000"));
+    expect(&mistake, ERR_REFUSED);
+    assert_int_equal(down_count, 0);
+    SEND(&full, "CREATE TABLE x (n integer)", RAISE("53100"));
+    expect(&full, ERR_REFUSED);
+    assert_int_equal(down_count, 1);
+    assert_string_equal(down_text, "no room");
+    SEND(&again, RAISE("53100"));
+    SEND(&question, "SELECT 1");
+    expect(&question, ERR_OK);
+    assert_int_equal(down_count, 1);
+    assert_int_equal(up_count, 1);
+    SEND(&change, "CREATE TABLE x (n integer)");
+    expect(&change, ERR_OK);
+    assert_int_equal(up_count, 2);
+}
+
 /* It listens, and the kernel takes connections for it; nobody ever reads. */
 static void a_connection_attempt_without_an_answer_is_given_up(void **state)
 {
@@ -443,6 +467,7 @@ int main(void)
         TEST(a_batch_whose_connection_breaks_fails),
         TEST(a_server_that_does_not_answer_is_told_of_and_waited_for),
         cmocka_unit_test(a_connection_attempt_without_an_answer_is_given_up),
+        TEST(a_full_disk_is_told_of_until_a_change_is_taken),
         TEST(closing_drops_what_is_queued),
         TEST(closing_before_it_is_connected_is_fine),
     };

@@ -34,6 +34,7 @@ struct mqtt {
     uv_work_t work; /* connecting blocks, name resolution included */
     int work_result;
     bool is_working, is_connected, is_batch_open, is_closing, has_connected_before;
+    bool is_rejected; /* the last batch: connecting again at once would bring it at once */
     unsigned open_handles;
     size_t batch_size;
     uint64_t retry_ms;
@@ -130,7 +131,9 @@ static void on_connect(struct mosquitto *mosq, void *arg, int result, int flags,
         return;
     }
     mqtt->is_connected = true;
-    mqtt->retry_ms = RETRY_FIRST_MS;
+    if (!mqtt->is_rejected) {
+        mqtt->retry_ms = RETRY_FIRST_MS;
+    }
     for (struct filter **at = &mqtt->filters; *at != NULL;) {
         struct filter *filter = *at;
         if (filter->is_gone) {
@@ -207,6 +210,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 void mqtt_acknowledge(struct mqtt *mqtt)
 {
+    mqtt->is_rejected = false;
+    mqtt->retry_ms = RETRY_FIRST_MS;
     mqtt->is_batch_open = false;
     mqtt->batch_size = 0;
     while (mqtt->poll != NULL && mosquitto_want_write(mqtt->mosq)) {
@@ -225,6 +230,7 @@ void mqtt_acknowledge(struct mqtt *mqtt)
 
 void mqtt_reject(struct mqtt *mqtt)
 {
+    mqtt->is_rejected = true;
     mqtt->is_batch_open = false;
     mqtt->batch_size = 0;
     if (mqtt->poll != NULL) {
