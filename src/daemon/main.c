@@ -51,12 +51,47 @@ static const char usage[] =
     "Signals: SIGTERM and SIGINT end it in order, SIGHUP reloads log.level, the tokens and the "
     "seal keys.\n";
 
+#ifdef FUOTAD_FAILPOINTS
+static volatile sig_atomic_t must_read_offset = 1;
+
+static void on_offset_signal(int number)
+{
+    (void)number;
+    must_read_offset = 1;
+}
+
+/* A test steps the clock: microseconds in a file, read again on SIGUSR1. */
+static int64_t clock_offset_us(void)
+{
+    static long long offset_us;
+    const char *path = getenv("FUOTAD_CLOCK_OFFSET_FILE");
+
+    if (path != NULL && must_read_offset) {
+        signal(SIGUSR1, on_offset_signal);
+        must_read_offset = 0;
+        FILE *file = fopen(path, "r");
+        if (file == NULL || fscanf(file, "%lld", &offset_us) != 1) {
+            log_error("main: %s holds no offset", path);
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    return offset_us;
+}
+#else
+static int64_t clock_offset_us(void)
+{
+    return 0;
+}
+#endif
+
 int64_t real_us(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + clock_offset_us();
 }
 
 int64_t daemon_now_ms(const struct daemon *daemon)
