@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -31,9 +32,14 @@ def die_with_parent():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one of those that the kernel gives to connections and to who asks for any: it is bound only later."""
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(10000, 32000)))
+                return s.getsockname()[1]
+            except OSError:
+                pass
 
 
 def wait_for(what, is_there, limit_s=30.0, process=None, log=None):
@@ -75,6 +81,9 @@ class Rig:
         self.extra_config = ""
         self.old_seal_keys = []  # names of files
         self.log_level = "info"
+        self.mqtt_config = self.grpc_config = ""
+        self.via = {}  # "mqtt", "grpc", "postgres", "sim_mqtt": the port of a proxy on that way
+        self.postgres_folder = "pg"
         self.write("api-token", self.api_token + "\n")
         self.write("seal-key", secrets.token_hex(32) + "\n")
 
@@ -133,7 +142,7 @@ class Rig:
         if not versions:
             raise RigError("PostgreSQL is not installed: run scripts/setup")
         pg = versions[-1]
-        data = self.path("pg")
+        data = self.path(self.postgres_folder)
         prefix = []
         if os.getuid() == 0:  # PostgreSQL refuses root
             user = pwd.getpwnam("postgres")
@@ -188,9 +197,9 @@ class Rig:
         if os.path.exists(ready):
             os.unlink(ready)
         command = [os.path.join(self.build, "src/sim/fuota-sim"), "--grpc-port", str(self.grpc_port), "--mqtt-port",
-                   str(self.mqtt_port), "--api-token-file", self.path("api-token"), "--ready-file", ready, "--report",
-                   self.path("report.json"), "--clock-rate", str(self.clock_rate), "--clock-epoch-ms",
-                   str(self.clock_epoch_ms)] + list(options)
+                   str(self.via.get("sim_mqtt", self.mqtt_port)), "--api-token-file", self.path("api-token"),
+                   "--ready-file", ready, "--report", self.path("report.json"), "--clock-rate", str(self.clock_rate),
+                   "--clock-epoch-ms", str(self.clock_epoch_ms)] + list(options)
         process = self.start("sim", command)
         wait_for("fuota-sim", lambda: os.path.exists(ready), process=process, log=self.log("sim"))
         with open(ready) as f:
@@ -211,12 +220,15 @@ class Rig:
         if name not in self.http_ports:
             self.http_ports[name] = free_port()
         old_seal_keys = ", ".join(f'"{self.path(file)}"' for file in self.old_seal_keys)
+        conninfo = self.conninfo
+        if "postgres" in self.via:
+            conninfo = f"host=127.0.0.1 port={self.via['postgres']} sslmode=disable user=fuotad dbname=postgres"
         return self.write(name + ".conf", f"""
 log: {{ level = "{self.log_level}"; }};
 state_dir = "{self.state_dir(name)}";
-database: {{ conninfo = "{self.conninfo}"; }};
-mqtt: {{ port = {self.mqtt_port}; client_id = "fuotad-rig"; }};
-grpc: {{ port = {self.grpc_port}; token_file = "{self.path('api-token')}"; }};
+database: {{ conninfo = "{conninfo}"; }};
+mqtt: {{ port = {self.via.get('mqtt', self.mqtt_port)}; client_id = "fuotad-rig"; {self.mqtt_config} }};
+grpc: {{ port = {self.via.get('grpc', self.grpc_port)}; token_file = "{self.path('api-token')}"; {self.grpc_config} }};
 keys: {{ seal_key_file = "{self.path('seal-key')}"; old_seal_key_files = [{old_seal_keys}]; }};
 http: {{ port = {self.http_ports[name]}; }};
 simulation: {{ enabled = true; clock_rate = {float(self.clock_rate)}; clock_epoch_ms = {self.clock_epoch_ms}L; }};
