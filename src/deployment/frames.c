@@ -11,6 +11,9 @@
  */
 #define EXPIRY_EXTRA_MS 4000
 
+/* A call is answered at once as a rule. One that was slow may have queued the frame just now. */
+#define ANSWERED_SOON_MS 1000
+
 #define RETRY_FIRST_MS 2000
 #define RETRY_LAST_MS  60000
 
@@ -34,10 +37,16 @@ bool session_has_room(const struct deployment *d, unsigned count)
            next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
 }
 
+static int64_t expiry_ms(const struct deployment *d)
+{
+    return d->transmission.frame_emission_ms +
+           deployment_gateway_count(d) * (int64_t)d->params.margin_ms +
+           INT64_C(2) * d->params.scheduler_interval_ms + EXPIRY_EXTRA_MS;
+}
+
 void frame_send(struct deployment *d, enum frame_kind kind)
 {
     struct transmission *t = &d->transmission;
-    unsigned gateways = deployment_gateway_count(d);
     int64_t emission_ms = next_emission_ms(d);
 
     if (t->frame_call != FRAME_CALL_NONE) {
@@ -56,12 +65,21 @@ void frame_send(struct deployment *d, enum frame_kind kind)
     action->frame_kind = kind;
     action->number = kind == FRAME_FRAGMENT ? t->next_number : 0;
     action->f_cnt = t->f_cnt;
-    action->expires_ms = emission_ms + gateways * (int64_t)d->params.margin_ms +
-                         INT64_C(2) * d->params.scheduler_interval_ms + EXPIRY_EXTRA_MS;
     t->frame_call = FRAME_CALL_OPEN;
     t->frame_kind = kind;
     t->frame_emission_ms = emission_ms;
+    action->expires_ms = expiry_ms(d);
     transmission_set_deadline(d, DEPLOYMENT_NEVER);
+}
+
+/* The latest time at which the frame that is under way can have left. */
+static int64_t emitted_by_ms(const struct deployment *d)
+{
+    int64_t planned_ms = d->transmission.frame_emission_ms;
+    int64_t queued_ms = d->now_ms - ANSWERED_SOON_MS;
+    int64_t last_ms = queued_ms < expiry_ms(d) ? queued_ms : expiry_ms(d);
+
+    return last_ms > planned_ms ? last_ms : planned_ms;
 }
 
 void frame_book(struct deployment *d, uint32_t f_cnt)
@@ -76,7 +94,7 @@ void frame_book(struct deployment *d, uint32_t f_cnt)
     t->frame_call = FRAME_CALL_NONE;
     t->failure_count = 0;
     t->next_emission_ms =
-        t->frame_emission_ms + deployment_gap_ms(&d->params, deployment_gateway_count(d));
+        emitted_by_ms(d) + deployment_gap_ms(&d->params, deployment_gateway_count(d));
     if (t->frame_kind == FRAME_FRAGMENT) {
         t->next_number++;
     }

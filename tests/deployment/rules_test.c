@@ -1,0 +1,110 @@
+/* rules_test.c - single rules of the core, one step at a time: what an answer means, and what a
+ * slow or silent network server makes of the next call. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "deployment/deployment.h"
+
+#define NOW_MS   INT64_C(1800000000000)
+#define START_MS (NOW_MS + 3600000) /* SessionTime */
+#define GAP_MS   5000
+
+static struct deployment_params params(void)
+{
+    return (struct deployment_params){
+        .device_count = 1,
+        .fragment_count = 100,
+        .fragment_size = 50,
+        .coded_count = 20,
+        .mc_addr = 1,
+        .region = REGION_EU868,
+        .data_rate = 5,
+        .frequency_hz = 869525000,
+        .time_out = 15,
+        .port_multicast_setup = 200,
+        .port_fragmentation = 201,
+        .port_clock_sync = 202,
+        .frame_airtime_ms = 400,
+        .margin_ms = GAP_MS,
+        .scheduler_interval_ms = 1000,
+        .duty_cycle = 0.1,
+        .gateways_max = 1,
+        .attempts_max = 3,
+        .quorum_percent = 90,
+        .setup_limit_ms = 86400000,
+        .leap_s = 18,
+    };
+}
+
+static struct transmission transmission(enum transmission_state state)
+{
+    return (struct transmission){
+        .state = state,
+        .has_group = true,
+        .has_gateways = true,
+        .started_ms = NOW_MS - 60000,
+        .session_time_ms = state == TRANSMISSION_SETUP ? START_MS : NOW_MS - 60000,
+        .deadline_ms = state == TRANSMISSION_SETUP ? START_MS - 90000 : NOW_MS,
+        .next_number = 1,
+        .last_number = 120,
+    };
+}
+
+static struct deployment *load(void *memory, const struct transmission *t, const struct device *dev)
+{
+    struct deployment_params p = params();
+    struct deployment *d = NULL;
+
+    assert_int_equal(deployment_restore(memory, &p, t, dev, &d), ERR_OK);
+    return d;
+}
+
+static int64_t next_frame_after_ms(enum deployment_event_kind kind, int64_t answered_after_ms)
+{
+    void *memory = malloc(deployment_size(1));
+    struct transmission t = transmission(TRANSMISSION_TRANSMIT);
+    struct device dev = {.dev_eui = 1, .stage = DEVICE_RECEIVING, .deadline_ms = DEPLOYMENT_NEVER};
+    struct deployment_actions actions;
+    struct deployment_event event = {.kind = kind, .now_ms = NOW_MS + answered_after_ms};
+
+    assert_non_null(memory);
+    struct deployment *d = load(memory, &t, &dev);
+    deployment_step(d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS},
+                    &actions);
+    assert_int_equal(actions.items[0].kind, DEPLOYMENT_ACTION_FRAME);
+    if (kind == DEPLOYMENT_EVENT_COUNTER) {
+        deployment_step(d,
+                        &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_UNKNOWN,
+                                                   .now_ms = event.now_ms},
+                        &actions);
+        event.u.f_cnt = 1;
+    }
+    deployment_step(d, &event, &actions);
+    int64_t next_ms = actions.count > 0 ? event.now_ms : deployment_deadline(d);
+    free(memory);
+    return next_ms - NOW_MS;
+}
+
+static void the_gap_counts_from_when_a_frame_may_have_been_queued(void **state)
+{
+    (void)state;
+    assert_int_equal(next_frame_after_ms(DEPLOYMENT_EVENT_FRAME_QUEUED, 20), GAP_MS);
+    assert_int_equal(next_frame_after_ms(DEPLOYMENT_EVENT_FRAME_QUEUED, 9000), 8000 + GAP_MS);
+    /* Looked up after 20 s: it left before it expired, 11 s after its time, or not at all. */
+    assert_int_equal(next_frame_after_ms(DEPLOYMENT_EVENT_COUNTER, 20000), 20000);
+    assert_int_equal(next_frame_after_ms(DEPLOYMENT_EVENT_COUNTER, 11500), 10500 + GAP_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_gap_counts_from_when_a_frame_may_have_been_queued),
+    };
+    return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}
