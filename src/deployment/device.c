@@ -12,10 +12,7 @@
 #define QUEUE_INTERVALS 3
 #define QUEUE_EXTRA_MS  30000
 
-/* A queue that could not be read is read again. */
-#define QUEUE_RETRY_MS 5000
-
-/* After a failed call: doubles up to a minute. */
+/* After a failed call, also one that reads a queue: doubles up to a minute. */
 #define CALL_RETRY_FIRST_MS 2000
 #define CALL_RETRY_LAST_MS  60000
 
@@ -231,6 +228,21 @@ static void on_queued(struct deployment *d, struct device *dev, const struct uui
     }
 }
 
+/* How long to wait after one more failure: a network server that is down is not asked by each
+ * device every few seconds. */
+static int64_t back_off_ms(struct device *dev)
+{
+    int64_t wait_ms = CALL_RETRY_FIRST_MS;
+
+    for (unsigned i = 0; i < dev->call_failures && wait_ms < CALL_RETRY_LAST_MS; i++) {
+        wait_ms *= 2;
+    }
+    if (dev->call_failures < UINT8_MAX) {
+        dev->call_failures++;
+    }
+    return wait_ms < CALL_RETRY_LAST_MS ? wait_ms : CALL_RETRY_LAST_MS;
+}
+
 static void on_call_failed(struct deployment *d, struct device *dev,
                            const struct deployment_event *event)
 {
@@ -239,14 +251,7 @@ static void on_call_failed(struct deployment *d, struct device *dev,
         device_fail(d, dev, event->u.failure.reason, 0);
         return;
     }
-    int64_t wait_ms = CALL_RETRY_FIRST_MS;
-    for (unsigned i = 0; i < dev->call_failures && wait_ms < CALL_RETRY_LAST_MS; i++) {
-        wait_ms *= 2;
-    }
-    if (dev->call_failures < UINT8_MAX) {
-        dev->call_failures++;
-    }
-    set_call(d, dev, CALL_NONE, d->now_ms + wait_ms);
+    set_call(d, dev, CALL_NONE, d->now_ms + back_off_ms(dev));
 }
 
 static void on_join(struct deployment *d, struct device *dev)
@@ -290,7 +295,7 @@ void device_on_event(struct deployment *d, struct device *dev, const struct depl
         if (dev->call == CALL_OPEN) {
             set_call(d, dev, CALL_UNKNOWN, d->now_ms);
         } else if (dev->call == CALL_UNKNOWN) { /* the queue could not be read either */
-            set_call(d, dev, CALL_UNKNOWN, d->now_ms + QUEUE_RETRY_MS);
+            set_call(d, dev, CALL_UNKNOWN, d->now_ms + back_off_ms(dev));
         }
         break;
     case DEPLOYMENT_EVENT_QUEUE_CHECKED:

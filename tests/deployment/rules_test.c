@@ -42,6 +42,22 @@ static struct deployment_params params(void)
     };
 }
 
+/* A device whose McClassCSessionReq was sent a minute ago. */
+static struct device asked_for_its_session(void)
+{
+    return (struct device){
+        .dev_eui = 1,
+        .uplink_interval_s = 60,
+        .stage = DEVICE_SESSION,
+        .command = COMMAND_SESSION,
+        .call = CALL_SENT,
+        .sent_ms = NOW_MS - 60000,
+        .deadline_ms = NOW_MS + 60000,
+        .flags =
+            DEVICE_HAS_VERSION | DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION | DEVICE_SESSION_SENT,
+    };
+}
+
 static struct transmission transmission(enum transmission_state state)
 {
     return (struct transmission){
@@ -63,6 +79,37 @@ static struct deployment *load(void *memory, const struct transmission *t, const
 
     assert_int_equal(deployment_restore(memory, &p, t, dev, &d), ERR_OK);
     return d;
+}
+
+static void a_queue_that_cannot_be_read_is_read_ever_more_rarely(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(1));
+    struct transmission t = transmission(TRANSMISSION_SETUP);
+    struct device dev = asked_for_its_session();
+    struct deployment_actions actions;
+    int64_t now_ms = NOW_MS;
+    unsigned count = 0;
+
+    assert_non_null(memory);
+    dev.call = CALL_UNKNOWN;
+    dev.deadline_ms = NOW_MS;
+    struct deployment *d = load(memory, &t, &dev);
+    while (now_ms < NOW_MS + 600000) {
+        deployment_step(
+            d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = now_ms},
+            &actions);
+        assert_int_equal(actions.count, 1);
+        assert_int_equal(actions.items[0].kind, DEPLOYMENT_ACTION_CHECK_QUEUE);
+        count++;
+        deployment_step(
+            d,
+            &(struct deployment_event){.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN, .now_ms = now_ms},
+            &actions);
+        now_ms = deployment_deadline(d);
+    }
+    assert_int_equal(count, 14); /* 2, 4 ... 32 s, then each minute */
+    free(memory);
 }
 
 static int64_t next_frame_after_ms(enum deployment_event_kind kind, int64_t answered_after_ms)
@@ -104,6 +151,7 @@ static void the_gap_counts_from_when_a_frame_may_have_been_queued(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_that_cannot_be_read_is_read_ever_more_rarely),
         cmocka_unit_test(the_gap_counts_from_when_a_frame_may_have_been_queued),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
