@@ -9,8 +9,8 @@
 
 /*
  * Many stacks compute TimeToStart when they parse the request, so that whatever the answer waits
- * makes the start look late. It waited no longer than the request has been out; a device that takes
- * minutes is better asked for its clock.
+ * makes the start look late. It waited no longer than the request has been out. Of a device that
+ * takes minutes the clock is set first; then it is believed, however slow it is.
  */
 #define TIME_TO_START_EARLY_MS 5000
 #define TIME_TO_START_LATE_MS  10000
@@ -39,50 +39,85 @@ static void clock_is_wrong(struct deployment *d, struct device *dev, int64_t err
     device_begin_stage(d, dev, DEVICE_CLOCK, d->now_ms);
 }
 
-/* Whether a session answer can be about the current SessionTime. */
-static bool is_session_asked(const struct device *dev)
+/* It has restarted and nobody saw a join: the set-up begins anew, a bounded number of times. */
+static void group_is_forgotten(struct deployment *d, struct device *dev, uint8_t status)
 {
-    bool is_under_way =
-        (dev->command == COMMAND_SESSION || dev->command == COMMAND_GROUP_SESSION) &&
-        (dev->call == CALL_OPEN || dev->call == CALL_QUEUED);
+    note(d, index_of(d, dev), NOTE_REFUSED, COMMAND_SESSION, status);
+    if (dev->stage == DEVICE_RECEIVING) {
+        return; /* a late answer, as above */
+    }
+    dev->resync_count++;
+    device_set_flag(d, dev, DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION | DEVICE_SESSION_SENT,
+                    false);
+    device_begin_set_up(d, dev);
+}
 
-    return (dev->flags & DEVICE_SESSION_SENT) != 0 || is_under_way;
+/* Whether the latest session request is on its way, perhaps sent already without our knowing. */
+static bool is_session_under_way(const struct device *dev)
+{
+    return (dev->command == COMMAND_SESSION || dev->command == COMMAND_GROUP_SESSION) &&
+           (dev->call == CALL_OPEN || dev->call == CALL_QUEUED);
+}
+
+/* How far TimeToStart is beside the session's start, beyond what a right clock explains; 0: right.
+ */
+static int64_t start_error_ms(const struct deployment *d, const struct device *dev,
+                              const struct mc_session_ans *ans, int64_t received_ms)
+{
+    int64_t error_ms =
+        received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
+    int64_t waited_ms =
+        dev->sent_ms > 0 && received_ms > dev->sent_ms ? received_ms - dev->sent_ms : 0;
+
+    if (waited_ms > ANSWER_WAITED_MAX_MS && dev->resync_count == 0) {
+        waited_ms = ANSWER_WAITED_MAX_MS;
+    }
+    bool is_right = ans->time_to_start_s != MC_TIME_TO_START_UNKNOWN &&
+                    error_ms >= -TIME_TO_START_EARLY_MS &&
+                    error_ms <= TIME_TO_START_LATE_MS + waited_ms;
+    return is_right ? 0 : error_ms;
+}
+
+/* The device can start no session at that time. */
+static void on_start_refused(struct deployment *d, struct device *dev,
+                             const struct mc_session_ans *ans)
+{
+    /* Of a group that the device has, "undefined" means a start in the past (LoRaMac-node). Said
+     * again after the clock was set, it is meant as it is said. */
+    if (ans->mc_group_undefined && !ans->start_missed && dev->resync_count % 2 == 1 &&
+        dev->resync_count < RESYNCS_MAX) {
+        group_is_forgotten(d, dev, ans->status);
+    } else {
+        clock_is_wrong(d, dev, 0);
+    }
 }
 
 static void on_session_ans(struct deployment *d, struct device *dev,
                            const struct mc_session_ans *ans, int64_t received_ms)
 {
-    if (ans->mc_group_id != d->params.mc_group_id || !is_session_asked(dev) ||
+    bool is_sent = (dev->flags & DEVICE_SESSION_SENT) != 0;
+
+    if (ans->mc_group_id != d->params.mc_group_id || (!is_sent && !is_session_under_way(dev)) ||
         (dev->flags & (DEVICE_HAS_GROUP | DEVICE_HAS_SESSION)) != DEVICE_HAS_GROUP) {
         return;
     }
-    /* Of a group that the device has, "undefined" means a start in the past (LoRaMac-node). */
-    if (ans->start_missed || ans->mc_group_undefined) {
-        clock_is_wrong(d, dev, 0);
+    bool is_start_refused = ans->start_missed || ans->mc_group_undefined;
+    int64_t error_ms = ans->has_time_to_start ? start_error_ms(d, dev, ans, received_ms) : 0;
+    /* Until our request is known to be sent, an answer that does not fit is taken for one to an
+     * earlier request, for another start. */
+    if (!is_sent && (is_start_refused || error_ms != 0)) {
         return;
     }
-    if (ans->freq_error || ans->dr_error) {
+    if (is_start_refused) {
+        on_start_refused(d, dev, ans);
+    } else if (ans->freq_error || ans->dr_error) {
         note(d, index_of(d, dev), NOTE_REFUSED, COMMAND_SESSION, ans->status);
         device_fail(d, dev, REASON_SESSION_REFUSED, ans->status);
-        return;
-    }
-    if (!ans->has_time_to_start) {
-        return;
-    }
-    int64_t error_ms =
-        received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
-    int64_t waited_ms =
-        dev->sent_ms > 0 && received_ms > dev->sent_ms ? received_ms - dev->sent_ms : 0;
-    if (waited_ms > ANSWER_WAITED_MAX_MS) {
-        waited_ms = ANSWER_WAITED_MAX_MS;
-    }
-    if (ans->time_to_start_s == MC_TIME_TO_START_UNKNOWN || error_ms < -TIME_TO_START_EARLY_MS ||
-        error_ms > TIME_TO_START_LATE_MS + waited_ms) {
+    } else if (error_ms != 0) {
         clock_is_wrong(d, dev, error_ms / 1000);
-        return;
+    } else if (ans->has_time_to_start) {
+        device_set_flag(d, dev, DEVICE_SESSION_SENT | DEVICE_HAS_SESSION, true);
     }
-    device_set_flag(d, dev, DEVICE_SESSION_SENT, true);
-    device_set_flag(d, dev, DEVICE_HAS_SESSION, true);
 }
 
 static void on_group_setup_ans(struct deployment *d, struct device *dev,

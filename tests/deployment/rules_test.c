@@ -15,6 +15,8 @@
 #define START_MS (NOW_MS + 3600000) /* SessionTime */
 #define GAP_MS   5000
 
+#define UNDEFINED 0x10 /* status bits of McClassCSessionAns */
+
 static struct deployment_params params(void)
 {
     return (struct deployment_params){
@@ -79,6 +81,68 @@ static struct deployment *load(void *memory, const struct transmission *t, const
 
     assert_int_equal(deployment_restore(memory, &p, t, dev, &d), ERR_OK);
     return d;
+}
+
+/* A McClassCSessionAns that puts the start `error_s` seconds beside the right one. */
+static enum device_stage stage_after_answer(const struct device *dev, uint8_t status, int error_s)
+{
+    void *memory = malloc(deployment_size(1));
+    struct transmission t = transmission(TRANSMISSION_SETUP);
+    uint32_t left_s = (uint32_t)((START_MS - NOW_MS) / 1000 + error_s);
+    uint8_t data[] = {0x04, status, (uint8_t)left_s, (uint8_t)(left_s >> 8),
+                      (uint8_t)(left_s >> 16)};
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_UPLINK, .now_ms = NOW_MS};
+    struct deployment_actions actions;
+
+    assert_non_null(memory);
+    struct deployment *d = load(memory, &t, dev);
+    event.u.uplink.received_ms = NOW_MS;
+    event.u.uplink.f_port = 200;
+    event.u.uplink.data = data;
+    event.u.uplink.data_size = status == 0 ? 5 : 2;
+    deployment_step(d, &event, &actions);
+    enum device_stage stage = (enum device_stage)deployment_get_device(d, 0)->stage;
+    free(memory);
+    return stage;
+}
+
+static void an_answer_before_the_request_left_is_of_an_earlier_one(void **state)
+{
+    (void)state;
+    struct device dev = asked_for_its_session();
+
+    assert_int_equal(stage_after_answer(&dev, 0, -4000), DEVICE_CLOCK);
+    dev.call = CALL_QUEUED;
+    dev.flags &= (uint8_t)~DEVICE_SESSION_SENT;
+    assert_int_equal(stage_after_answer(&dev, 0, -4000), DEVICE_SESSION);
+    assert_int_equal(stage_after_answer(&dev, UNDEFINED, 0), DEVICE_SESSION);
+    assert_int_equal(stage_after_answer(&dev, 0, 0), DEVICE_RECEIVING); /* its txack is late */
+}
+
+static void a_group_undefined_after_the_clock_was_set_is_set_up_again(void **state)
+{
+    (void)state;
+    struct device dev = asked_for_its_session();
+
+    assert_int_equal(stage_after_answer(&dev, UNDEFINED, 0), DEVICE_CLOCK);
+    dev.resync_count = 1;
+    assert_int_equal(stage_after_answer(&dev, UNDEFINED, 0), DEVICE_GROUP);
+    dev.resync_count = 2;
+    assert_int_equal(stage_after_answer(&dev, UNDEFINED, 0), DEVICE_CLOCK);
+    dev.resync_count = 3;
+    assert_int_equal(stage_after_answer(&dev, UNDEFINED, 0), DEVICE_FAILED);
+}
+
+static void a_device_whose_clock_was_set_may_answer_late(void **state)
+{
+    (void)state;
+    struct device dev = asked_for_its_session();
+
+    dev.sent_ms = NOW_MS - 1800000;
+    assert_int_equal(stage_after_answer(&dev, 0, 1800), DEVICE_CLOCK);
+    dev.resync_count = 1;
+    assert_int_equal(stage_after_answer(&dev, 0, 1800), DEVICE_RECEIVING);
+    assert_int_equal(stage_after_answer(&dev, 0, 1815), DEVICE_CLOCK); /* more than it waited */
 }
 
 static void a_queue_that_cannot_be_read_is_read_ever_more_rarely(void **state)
@@ -151,6 +215,9 @@ static void the_gap_counts_from_when_a_frame_may_have_been_queued(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_before_the_request_left_is_of_an_earlier_one),
+        cmocka_unit_test(a_group_undefined_after_the_clock_was_set_is_set_up_again),
+        cmocka_unit_test(a_device_whose_clock_was_set_may_answer_late),
         cmocka_unit_test(a_queue_that_cannot_be_read_is_read_ever_more_rarely),
         cmocka_unit_test(the_gap_counts_from_when_a_frame_may_have_been_queued),
     };
