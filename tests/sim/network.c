@@ -1,190 +1,259 @@
-/* network.c - a network server in memory: device queues, one multicast group, calls that fail or
- * stay unanswered. */
+/*
+ * network.c - a network server in memory: the daemon's calls, which fail, are slow, land late or
+ * stay unanswered, and the queues of the devices.
+ */
 #include <assert.h>
 #include <string.h>
 
 #include "lorawan/fragmentation.h"
 #include "sim/sim.h"
 
-#define UPLINK_AIR_MS    400
-#define PUBLISH_AFTER_MS (UPLINK_AIR_MS + 200)
-#define WINDOW_AFTER_MS  (UPLINK_AIR_MS + 300)
+#define WINDOW_AFTER_MS 700 /* of the uplink's start */
+#define DOUBLE_AFTER_MS 8000
 
-#define CALL_LATENCY_MS  20
-#define CALL_DEADLINE_MS 10000
+#define CALL_LATENCY_MS 20
+#define LATE_MOST_MS    600000
 
-static void answer(struct sim *sim, const struct deployment_event *event, int64_t after_ms)
+/* The daemon looks only when the time that any call may take has passed once more. */
+#define UNKNOWN_AFTER_MS (INT64_C(2) * SIM_CALL_DEADLINE_MS)
+
+#define GATEWAY_ID UINT64_C(0x0101010101010101)
+
+/* calls */
+
+static void answer(struct sim *sim, const struct deployment_event *event, int64_t after_ms,
+                   uint64_t generation)
 {
     sim_schedule(sim, &(struct sim_event){
                           .at_ms = sim->now_ms + after_ms,
                           .kind = SIM_DAEMON_ANSWER,
-                          .generation = sim->generation,
+                          .generation = generation,
                           .event = *event,
                       });
 }
 
-static bool is_down(const struct sim *sim)
+static bool is_command(const struct deployment_action *action)
 {
-    int64_t at_ms = sim->now_ms - sim->started_ms;
-
-    return at_ms >= sim->options.network_down_from_ms && at_ms < sim->options.network_down_until_ms;
+    return action->kind == DEPLOYMENT_ACTION_COMMAND ||
+           action->kind == DEPLOYMENT_ACTION_CHECK_QUEUE;
 }
 
-enum outcome { DONE, FAILED, DONE_UNANSWERED, LOST_UNANSWERED };
-
-static enum outcome draw_outcome(struct sim *sim)
+/* What the daemon is told of a call that certainly failed, or whose outcome nobody knows. */
+static struct deployment_event failure_of(const struct deployment_action *action, bool is_unknown)
 {
-    if (is_down(sim) || sim_draw(sim, sim->options.faults.call_failed)) {
-        return FAILED;
+    struct deployment_event event = {.device_index = action->device_index};
+
+    switch (action->kind) {
+    case DEPLOYMENT_ACTION_FRAME:
+        event.kind = is_unknown ? DEPLOYMENT_EVENT_FRAME_UNKNOWN : DEPLOYMENT_EVENT_FRAME_FAILED;
+        break;
+    case DEPLOYMENT_ACTION_COMMAND:
+        event.kind =
+            is_unknown ? DEPLOYMENT_EVENT_COMMAND_UNKNOWN : DEPLOYMENT_EVENT_COMMAND_FAILED;
+        break;
+    case DEPLOYMENT_ACTION_CHECK_QUEUE:
+        event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
+        break;
+    case DEPLOYMENT_ACTION_CREATE_GROUP:
+    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+    case DEPLOYMENT_ACTION_DELETE_GROUP:
+    case DEPLOYMENT_ACTION_READ_COUNTER:
+    case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
+    case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+    case DEPLOYMENT_ACTION_FINISHED:
+        event.kind = DEPLOYMENT_EVENT_GROUP_FAILED;
+        break;
     }
-    if (sim_draw(sim, sim->options.faults.call_unanswered)) {
-        return sim_draw(sim, 0.5) ? DONE_UNANSWERED : LOST_UNANSWERED;
-    }
-    return DONE;
+    return event;
 }
 
-/* the group */
-
-static void create_group(struct sim *sim)
+static void encode(struct sim *sim, struct sim_call *call)
 {
-    enum outcome outcome = draw_outcome(sim);
+    const struct deployment_action *action = &call->action;
 
+    if (is_command(action)) {
+        struct key mc_root, mc_ke;
+        uint8_t encrypted[KEY_SIZE];
+        assert(key_mc_root(&sim->root_key, LORAWAN_1_0, &mc_root) == ERR_OK);
+        assert(key_mc_ke(&mc_root, &mc_ke) == ERR_OK);
+        assert(key_mc_key_encrypt(&mc_ke, &sim->mc_key, encrypted) == ERR_OK);
+        command_encode(sim->d, action->command, encrypted, &call->bytes);
+    } else if (action->kind == DEPLOYMENT_ACTION_FRAME && action->frame_kind == FRAME_STATUS) {
+        command_encode_group_status(sim->d, &call->bytes);
+    } else if (action->kind == DEPLOYMENT_ACTION_ADD_GATEWAYS) {
+        const struct transmission *t = deployment_get_transmission(sim->d);
+        for (unsigned g = 0; g < t->gateway_count; g++) {
+            if (t->gateways[g].is_chosen) {
+                call->gateway_mask |= 1u << (t->gateways[g].id / GATEWAY_ID - 1);
+            }
+        }
+    }
+}
+
+/* Nobody answers: it is done in time, long after, or never. */
+static void leave_unanswered(struct sim *sim, struct sim_event *landing)
+{
+    bool is_looked_for = landing->call.action.kind == DEPLOYMENT_ACTION_FRAME ||
+                         landing->call.action.kind == DEPLOYMENT_ACTION_COMMAND;
+    struct deployment_event event = failure_of(&landing->call.action, true);
+
+    answer(sim, &event, is_looked_for ? UNKNOWN_AFTER_MS : SIM_CALL_DEADLINE_MS, sim->generation);
+    landing->call.answer_after_ms = -1;
+    landing->call.is_late = sim_draw(sim, sim->options.faults.call_lands_late);
+    if (landing->call.is_late) {
+        landing->at_ms = sim->now_ms + sim_draw_between(sim, UNKNOWN_AFTER_MS + 1, LATE_MOST_MS);
+        sim_schedule(sim, landing);
+    } else if (sim_draw(sim, 0.5)) {
+        landing->at_ms = sim->now_ms + sim_draw_between(sim, 1, SIM_CALL_DEADLINE_MS);
+        sim_schedule(sim, landing);
+    }
+    if (is_command(&landing->call.action)) {
+        sim->watch.excuses[landing->call.action.device_index]++;
+    }
+}
+
+void network_act(struct sim *sim, const struct deployment_action *action)
+{
+    const struct sim_faults *faults = &sim->options.faults;
+    int64_t takes_ms = CALL_LATENCY_MS;
+    struct sim_event landing = {
+        .kind = SIM_CALL_LANDS,
+        .generation = sim->generation,
+        .call = {.action = *action, .made_ms = sim->now_ms},
+    };
+
+    if (action->kind == DEPLOYMENT_ACTION_FINISHED) {
+        sim->is_finished = true;
+        return;
+    }
+    encode(sim, &landing.call);
+    if (sim_draw(sim, faults->call_slow)) {
+        takes_ms = sim_draw_between(sim, CALL_LATENCY_MS, SIM_CALL_DEADLINE_MS - 1);
+    }
+    if (sim_draw(sim, faults->call_failed)) {
+        struct deployment_event event = failure_of(action, false);
+        answer(sim, &event, takes_ms, sim->generation);
+    } else if (sim_draw(sim, faults->call_unanswered)) {
+        leave_unanswered(sim, &landing);
+    } else {
+        int64_t lands_after_ms = sim_draw_between(sim, 1, takes_ms - 1);
+        landing.at_ms = sim->now_ms + lands_after_ms;
+        landing.call.answer_after_ms = takes_ms - lands_after_ms;
+        sim_schedule(sim, &landing);
+    }
+    if (action->kind == DEPLOYMENT_ACTION_FRAME && landing.at_ms > 0 && !landing.call.is_late &&
+        landing.at_ms > sim->watch.frame_lands_by_ms) {
+        sim->watch.frame_lands_by_ms = landing.at_ms;
+    }
+}
+
+/* what a call does */
+
+static struct deployment_event create_group(struct sim *sim)
+{
     /* The daemon looks for the group by its name first. */
-    if ((outcome == DONE || outcome == DONE_UNANSWERED) && !sim->has_group) {
+    if (!sim->has_group) {
         sim->has_group = true;
         sim->group_id = sim_new_id(sim);
         sim->f_cnt = 0;
         sim->row_count = 0;
+        sim->group_gateways = 0;
         sim->group_creations++;
     }
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_GROUP_FAILED};
-    if (outcome == DONE) {
-        event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
-        event.u.group_id = sim->group_id;
-    }
-    answer(sim, &event, outcome == DONE ? CALL_LATENCY_MS : CALL_DEADLINE_MS);
+    return (struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_CREATED,
+                                     .u.group_id = sim->group_id};
 }
 
-static void enqueue_frame(struct sim *sim, const struct deployment_action *action)
+static struct deployment_event enqueue_command(struct sim *sim, const struct sim_call *call)
 {
-    enum outcome outcome = draw_outcome(sim);
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_FRAME_FAILED};
+    uint32_t i = call->action.device_index;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_QUEUED, .device_index = i};
 
-    if ((outcome == DONE || outcome == DONE_UNANSWERED) && !sim->has_group) {
-        outcome = FAILED;
-    }
-    if (outcome == DONE || outcome == DONE_UNANSWERED) {
-        assert(sim->row_count < SIM_ROWS_MAX);
-        struct sim_row row = {.f_cnt = sim->f_cnt++, .expires_ms = action->expires_ms};
-        row.f_port = sim->params.port_fragmentation;
-        if (action->frame_kind == FRAME_FRAGMENT) {
-            uint8_t fragment[FRAG_SIZE_MAX];
-            size_t size = 0;
-            assert(fec_fragment(&sim->block, action->number, fragment) == ERR_OK);
-            assert(data_fragment_encode(sim->params.frag_index, action->number, fragment,
-                                        sim->params.fragment_size, row.data, sizeof(row.data),
-                                        &size) == ERR_OK);
-            row.size = (uint8_t)size;
-            sim->enqueued[action->number]++;
-        } else {
-            struct command_bytes bytes;
-            command_encode_group_status(sim->d, &bytes);
-            memcpy(row.data, bytes.data, bytes.size);
-            row.size = bytes.size;
-        }
-        row.due_ms = sim->row_count == 0
-                         ? sim->now_ms
-                         : sim->rows[sim->row_count - 1].due_ms + sim->params.margin_ms;
-        sim->rows[sim->row_count++] = row;
-        sim_schedule(sim, &(struct sim_event){.at_ms = row.due_ms, .kind = SIM_ROW_DUE});
-        event.kind = DEPLOYMENT_EVENT_FRAME_QUEUED;
-        event.u.f_cnt = row.f_cnt;
-    }
-    if (outcome == DONE_UNANSWERED || outcome == LOST_UNANSWERED) {
-        event = (struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_UNKNOWN};
-        answer(sim, &event, 2 * CALL_DEADLINE_MS);
-    } else {
-        answer(sim, &event, CALL_LATENCY_MS);
-    }
+    assert(sim->queue_counts[i] < SIM_QUEUE_MAX);
+    struct sim_item *item = &sim->queues[i][sim->queue_counts[i]++];
+    *item = (struct sim_item){
+        .id = sim_new_id(sim),
+        .command = call->action.command,
+        .bytes = call->bytes,
+        .expires_ms = call->action.expires_ms,
+    };
+    check_command_lands(sim, i);
+    event.u.item_id = item->id;
+    return event;
 }
 
-void network_row_due(struct sim *sim)
+static struct deployment_event check_queue(struct sim *sim, const struct sim_call *call)
 {
-    if (sim->row_count == 0 || sim->rows[0].due_ms > sim->now_ms) {
-        return; /* the group was deleted meanwhile */
-    }
-    struct sim_row row = sim->rows[0];
-    memmove(sim->rows, sim->rows + 1, --sim->row_count * sizeof(row));
-    if (row.expires_ms < sim->now_ms || !sim->has_gateway) {
-        sim_trace(sim, "network: frame %u expired", row.f_cnt);
-        return;
-    }
-    sim_trace(sim, "network: frame %u is on air", row.f_cnt);
-    for (uint32_t i = 0; i < sim->params.device_count; i++) {
-        if (!sim_draw(sim, sim->options.faults.multicast_loss)) {
-            virtual_device_multicast(
-                sim->devices[i], sim->params.mc_addr, sim->session_keys.mc_app_s_key.octets,
-                sim->session_keys.mc_nwk_s_key.octets, row.f_cnt, sim->params.frequency_hz,
-                sim->params.data_rate, row.f_port, row.data, row.size, sim->now_ms);
-            sim_plan_wake(sim, i);
-        }
-    }
-}
-
-/* devices */
-
-static void enqueue_command(struct sim *sim, const struct deployment_action *action)
-{
-    enum outcome outcome = draw_outcome(sim);
-    uint32_t i = action->device_index;
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_COMMAND_FAILED, .device_index = i};
-    int64_t after_ms = CALL_LATENCY_MS;
-
-    if (outcome == DONE || outcome == DONE_UNANSWERED) {
-        struct key mc_root, mc_ke;
-        uint8_t encrypted[KEY_SIZE];
-        assert(sim->queue_counts[i] < SIM_QUEUE_MAX);
-        struct sim_item *item = &sim->queues[i][sim->queue_counts[i]++];
-        assert(key_mc_root(&sim->root_key, LORAWAN_1_0, &mc_root) == ERR_OK);
-        assert(key_mc_ke(&mc_root, &mc_ke) == ERR_OK);
-        assert(key_mc_key_encrypt(&mc_ke, &sim->mc_key, encrypted) == ERR_OK);
-        item->id = sim_new_id(sim);
-        item->expires_ms = action->expires_ms;
-        command_encode(sim->d, action->command, encrypted, &item->bytes);
-        event.kind = DEPLOYMENT_EVENT_COMMAND_QUEUED;
-        event.u.item_id = item->id;
-    }
-    if (outcome == DONE_UNANSWERED || outcome == LOST_UNANSWERED) {
-        event =
-            (struct deployment_event){.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN, .device_index = i};
-        after_ms = 2 * CALL_DEADLINE_MS;
-    }
-    answer(sim, &event, after_ms);
-}
-
-static void check_queue(struct sim *sim, const struct deployment_action *action)
-{
-    uint32_t i = action->device_index;
+    uint32_t i = call->action.device_index;
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_QUEUE_CHECKED, .device_index = i};
 
-    if (draw_outcome(sim) != DONE) {
-        event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
-        answer(sim, &event, CALL_DEADLINE_MS);
-        return;
-    }
     for (size_t q = 0; q < sim->queue_counts[i]; q++) {
         const struct sim_item *item = &sim->queues[i][q];
-        struct command_bytes bytes;
-        uint8_t any_key[KEY_SIZE] = {0};
-        command_encode(sim->d, action->command, any_key, &bytes);
-        if (item->bytes.f_port == bytes.f_port && item->bytes.size == bytes.size &&
-            item->bytes.data[0] == bytes.data[0]) {
+        if (item->bytes.f_port == call->bytes.f_port && item->bytes.size == call->bytes.size &&
+            memcmp(item->bytes.data, call->bytes.data, call->bytes.size) == 0) {
             event.u.queue.is_present = true;
             event.u.queue.item_id = item->id;
         }
     }
-    answer(sim, &event, CALL_LATENCY_MS);
+    return event;
 }
+
+void network_call_lands(struct sim *sim, const struct sim_event *landing)
+{
+    const struct sim_call *call = &landing->call;
+    const struct deployment_action *action = &call->action;
+    bool is_group_needed = !is_command(action) && action->kind != DEPLOYMENT_ACTION_CREATE_GROUP &&
+                           action->kind != DEPLOYMENT_ACTION_DELETE_GROUP;
+    struct deployment_event event = failure_of(action, false);
+
+    if (landing->generation != sim->generation && sim_draw(sim, 0.5)) {
+        return; /* it never left the daemon that was killed */
+    }
+    if (call->is_late) {
+        sim_trace(sim, "network: a call of %lld s ago is carried out now",
+                  (long long)(sim->now_ms - call->made_ms) / 1000);
+    }
+    if (!sim_is_in(sim, &sim->options.network_down) && (sim->has_group || !is_group_needed)) {
+        switch (action->kind) {
+        case DEPLOYMENT_ACTION_CREATE_GROUP:
+            event = create_group(sim);
+            break;
+        case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+            sim->group_gateways |= call->gateway_mask;
+            event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+            break;
+        case DEPLOYMENT_ACTION_DELETE_GROUP:
+            sim->has_group = false;
+            sim->row_count = 0;
+            event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
+            break;
+        case DEPLOYMENT_ACTION_FRAME:
+            multicast_enqueue(sim, call);
+            event.kind = DEPLOYMENT_EVENT_FRAME_QUEUED;
+            event.u.f_cnt = sim->f_cnt++;
+            break;
+        case DEPLOYMENT_ACTION_READ_COUNTER:
+            event.kind = DEPLOYMENT_EVENT_COUNTER;
+            event.u.f_cnt = sim->f_cnt;
+            break;
+        case DEPLOYMENT_ACTION_COMMAND:
+            event = enqueue_command(sim, call);
+            break;
+        case DEPLOYMENT_ACTION_CHECK_QUEUE:
+            event = check_queue(sim, call);
+            break;
+        case DEPLOYMENT_ACTION_READ_OLD_QUEUE: /* one daemon: nothing is taken over here */
+        case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+        case DEPLOYMENT_ACTION_FINISHED:
+            break;
+        }
+    }
+    if (call->answer_after_ms >= 0) {
+        answer(sim, &event, call->answer_after_ms, landing->generation);
+    }
+}
+
+/* devices */
 
 /* As a network server with TS003 switched on: the answer is queued like any other downlink. */
 static void answer_app_time(struct sim *sim, uint32_t index, const uint8_t *data)
@@ -207,30 +276,45 @@ static void answer_app_time(struct sim *sim, uint32_t index, const uint8_t *data
     item->bytes.data[5] = data[5] & 0x0F;
 }
 
+uint32_t network_gateways_of(const struct sim *sim, uint32_t index)
+{
+    uint32_t all = (1u << sim->options.gateway_count) - 1;
+    uint32_t mask = sim->options.hears[index] == 0 ? all : sim->options.hears[index] & all;
+
+    for (unsigned g = 0; g < sim->options.gateway_count; g++) {
+        if (sim_is_in(sim, &sim->options.gateway_down[g])) {
+            mask &= ~(1u << g);
+        }
+    }
+    return mask;
+}
+
 void network_on_uplink(struct sim *sim, uint32_t index, uint8_t f_port, const uint8_t *data,
                        size_t size)
 {
-    if (sim_draw(sim, sim->options.faults.uplink_loss)) {
+    uint32_t heard = network_gateways_of(sim, index);
+    struct sim_event up = {
+        .event = {.kind = DEPLOYMENT_EVENT_UPLINK, .device_index = index},
+    };
+
+    for (unsigned g = 0; g < sim->options.gateway_count; g++) {
+        if (sim_draw(sim, sim->options.faults.uplink_loss)) {
+            heard &= ~(1u << g);
+        }
+        if ((heard & 1u << g) != 0) {
+            up.event.u.uplink.gateways[up.event.u.uplink.gateway_count++] = GATEWAY_ID * (g + 1);
+        }
+    }
+    trace_uplink(sim, index, f_port, data, size, heard);
+    if (heard == 0 || sim_is_in(sim, &sim->options.network_down)) {
         return;
     }
     if (f_port == 202 && size == 6 && data[0] == 0x01 && !sim->options.is_clock_unanswered) {
         answer_app_time(sim, index, data);
     }
-    struct sim_event up = {
-        .at_ms = sim->now_ms + PUBLISH_AFTER_MS,
-        .kind = SIM_UPLINK_EVENT,
-        .index = index,
-        .event = {.kind = DEPLOYMENT_EVENT_UPLINK, .device_index = index},
-        .size = size < sizeof(up.data) ? size : sizeof(up.data),
-    };
     up.event.u.uplink.received_ms = sim->now_ms;
     up.event.u.uplink.f_port = f_port;
-    up.event.u.uplink.gateway_count = 1;
-    up.event.u.uplink.gateways[0] = 0x0101010101010101u;
-    if (up.size > 0) {
-        memcpy(up.data, data, up.size);
-    }
-    sim_schedule(sim, &up);
+    broker_publish(sim, &up.event, data, size < SIM_PAYLOAD_MAX ? size : SIM_PAYLOAD_MAX);
     sim_schedule(sim, &(struct sim_event){
                           .at_ms = sim->now_ms + WINDOW_AFTER_MS,
                           .kind = SIM_WINDOW,
@@ -242,90 +326,79 @@ void network_on_join(struct sim *sim, uint32_t index)
 {
     struct deployment_event event = {.kind = DEPLOYMENT_EVENT_JOIN, .device_index = index};
 
-    sim_trace(sim, "device %u joins", index);
-    sim_publish(sim, &event, NULL, 0);
+    sim_trace(sim, "device %u: has restarted and joins", index);
+    broker_publish(sim, &event, NULL, 0);
+}
+
+static void remove_item(struct sim *sim, uint32_t index, size_t at)
+{
+    size_t left = --sim->queue_counts[index] - at;
+
+    memmove(&sim->queues[index][at], &sim->queues[index][at + 1],
+            left * sizeof(sim->queues[index][0]));
+}
+
+static void hear(struct sim *sim, uint32_t index, const struct command_bytes *bytes)
+{
+    virtual_device_downlink(sim->devices[index], bytes->f_port, bytes->data, bytes->size,
+                            sim->now_ms);
+    sim_plan_wake(sim, index);
+    if (sim_draw(sim, sim->options.faults.downlink_doubled)) {
+        sim_schedule(sim, &(struct sim_event){
+                              .at_ms = sim->now_ms + DOUBLE_AFTER_MS,
+                              .kind = SIM_DOUBLE,
+                              .index = index,
+                              .call = {.bytes = *bytes},
+                          });
+    }
+}
+
+/* One item goes out. Without the gateway's acknowledgement it stays, and goes out again with the
+ * same counter, by which the device knows it. */
+static void send_item(struct sim *sim, uint32_t index, size_t at)
+{
+    struct sim_item *item = &sim->queues[index][at];
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_TXACK, .device_index = index};
+    bool is_heard = !item->was_heard && !sim_draw(sim, sim->options.faults.downlink_loss);
+    struct command_bytes bytes = item->bytes;
+
+    event.u.item_id = item->id;
+    sim_trace(sim, "network: device %u is sent %s%s", index, trace_command(item->command),
+              is_heard ? "" : ", and does not hear it");
+    if (item->command != COMMAND_NONE) {
+        check_command_on_air(sim, index, item->command);
+    }
+    if (sim_draw(sim, sim->options.faults.ack_lost)) {
+        item->was_heard = item->was_heard || is_heard;
+        sim->watch.excuses[index]++;
+    } else {
+        remove_item(sim, index, at);
+        broker_publish(sim, &event, NULL, 0);
+    }
+    if (is_heard) {
+        hear(sim, index, &bytes);
+    }
 }
 
 /* The receive window of an uplink: the first item that has not expired goes out. */
 void network_window(struct sim *sim, uint32_t index)
 {
-    while (sim->queue_counts[index] > 0) {
-        struct sim_item item = sim->queues[index][0];
-        memmove(sim->queues[index], sim->queues[index] + 1,
-                --sim->queue_counts[index] * sizeof(item));
-        struct deployment_event event = {.device_index = index, .u.item_id = item.id};
-        if (item.expires_ms < sim->now_ms) {
-            event.kind = DEPLOYMENT_EVENT_ITEM_DROPPED;
-            sim_publish(sim, &event, NULL, 0);
-            continue;
-        }
-        event.kind = DEPLOYMENT_EVENT_TXACK;
-        sim_publish(sim, &event, NULL, 0);
-        if (!sim_draw(sim, sim->options.faults.downlink_loss)) {
-            virtual_device_downlink(sim->devices[index], item.bytes.f_port, item.bytes.data,
-                                    item.bytes.size, sim->now_ms);
-            sim_plan_wake(sim, index);
-        }
+    if (sim_is_in(sim, &sim->options.network_down) || network_gateways_of(sim, index) == 0) {
         return;
     }
-}
-
-/* the daemon's calls */
-
-void network_act(struct sim *sim, const struct deployment_action *action)
-{
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_GROUP_FAILED};
-    enum outcome outcome;
-
-    switch (action->kind) {
-    case DEPLOYMENT_ACTION_CREATE_GROUP:
-        create_group(sim);
-        break;
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
-        outcome = draw_outcome(sim);
-        sim->has_gateway = sim->has_gateway || outcome == DONE || outcome == DONE_UNANSWERED;
-        if (outcome == DONE) {
-            event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+    while (sim->queue_counts[index] > 0) {
+        size_t at =
+            sim->queue_counts[index] > 1 && sim_draw(sim, sim->options.faults.downlink_reordered);
+        const struct sim_item *item = &sim->queues[index][at];
+        if (item->expires_ms >= sim->now_ms) {
+            send_item(sim, index, at);
+            return;
         }
-        answer(sim, &event, CALL_LATENCY_MS);
-        break;
-    case DEPLOYMENT_ACTION_DELETE_GROUP:
-        outcome = draw_outcome(sim);
-        if (outcome == DONE || outcome == DONE_UNANSWERED) {
-            sim->has_group = false;
-            sim->row_count = 0;
-        }
-        if (outcome == DONE) {
-            event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
-        }
-        answer(sim, &event, CALL_LATENCY_MS);
-        break;
-    case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
-        event.kind = DEPLOYMENT_EVENT_OLD_QUEUE;
-        answer(sim, &event, CALL_LATENCY_MS);
-        break;
-    case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
-        event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
-        answer(sim, &event, CALL_LATENCY_MS);
-        break;
-    case DEPLOYMENT_ACTION_FRAME:
-        enqueue_frame(sim, action);
-        break;
-    case DEPLOYMENT_ACTION_READ_COUNTER:
-        if (draw_outcome(sim) == DONE) {
-            event.kind = DEPLOYMENT_EVENT_COUNTER;
-            event.u.f_cnt = sim->f_cnt;
-        }
-        answer(sim, &event, CALL_LATENCY_MS);
-        break;
-    case DEPLOYMENT_ACTION_COMMAND:
-        enqueue_command(sim, action);
-        break;
-    case DEPLOYMENT_ACTION_CHECK_QUEUE:
-        check_queue(sim, action);
-        break;
-    case DEPLOYMENT_ACTION_FINISHED:
-        sim->is_finished = true;
-        break;
+        struct deployment_event event = {
+            .kind = DEPLOYMENT_EVENT_ITEM_DROPPED, .device_index = index, .u.item_id = item->id};
+        sim_trace(sim, "network: %s for device %u has expired", trace_command(item->command),
+                  index);
+        remove_item(sim, index, at);
+        broker_publish(sim, &event, NULL, 0);
     }
 }

@@ -2,133 +2,128 @@
  * seeds_test.c - faults drawn from a seed; whatever breaks, the deployment ends in time and tells
  * the truth.
  *
- *   seeds_test [--first N] [--count N]   runs that many seeds
- *   seeds_test --seed N [--trace]        replays one; with --trace it tells its story
+ *   seeds_test [--first N] [--count N]      runs that many seeds
+ *   seeds_test [--first N] --minutes M      runs seeds for that long
+ *   seeds_test --seed N [--trace]           replays one; with --trace it tells its story
+ *              [--kill-at-step K [--kill step|commit|calls]]   and kills the daemon there
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "sim/sim.h"
 
-#define LIMIT_MS (INT64_C(20) * 86400000)
+struct arguments {
+    uint64_t first, count;
+    double minutes;
+    uint32_t kill_at_step;
+    enum sim_kill kill;
+    bool is_traced;
+};
 
 static struct sim sim;
 
-static double draw_up_to(struct random *random, double most)
+/* An assert of the core knows no seed: whatever ends the program, this says how to see it again. */
+static char replay[128];
+static size_t replay_size;
+
+static void on_abort(int number)
 {
-    /* Half of the worlds are free of a given fault. */
-    return random_below(random, 2) == 0 ? 0.0 : most * random_unit(random);
+    (void)number;
+    if (write(STDERR_FILENO, replay, replay_size) < 0) {
+        _exit(3);
+    }
 }
 
-static struct sim_options draw_options(uint64_t seed)
+static void run_seed(uint64_t seed, const struct arguments *a)
 {
-    struct sim_options o = sim_defaults();
-    struct random random;
+    struct sim_options o = sim_draw_options(seed);
+    int size = snprintf(replay, sizeof(replay),
+                        "seed %llu failed; its story: seeds_test --seed %llu --trace\n",
+                        (unsigned long long)seed, (unsigned long long)seed);
 
-    random_init(&random, random_mix(seed, 1));
-    o.seed = seed;
-    o.device_count = (uint32_t)(1 + random_below(&random, 12));
-    o.fragment_size = (unsigned)(20 + random_below(&random, 90));
-    o.image_size = 200 + random_below(&random, 3000);
-    o.coded_count = (unsigned)(10 + random_below(&random, 40));
-    o.uplink_interval_s = (uint32_t)(30 + random_below(&random, 1800));
-    o.combine_setup = random_below(&random, 2) == 0;
-    o.is_version_known = random_below(&random, 2) == 0;
-    o.is_clock_unanswered = random_below(&random, 4) == 0;
-    o.attempts_max = (uint8_t)(2 + random_below(&random, 8));
-    o.faults.downlink_loss = draw_up_to(&random, 0.3);
-    o.faults.uplink_loss = draw_up_to(&random, 0.3);
-    o.faults.multicast_loss = draw_up_to(&random, 0.3);
-    o.faults.call_failed = draw_up_to(&random, 0.2);
-    o.faults.call_unanswered = draw_up_to(&random, 0.1);
-    o.faults.crash_before_commit = draw_up_to(&random, 0.02);
-    o.faults.crash_after_commit = draw_up_to(&random, 0.02);
-    o.faults.commit_failed = draw_up_to(&random, 0.02);
-    o.faults.event_doubled = draw_up_to(&random, 0.1);
-    if (random_below(&random, 8) == 0) {
-        o.abort_at_ms = (int64_t)random_below(&random, 3600000) + 1;
-    }
-    for (uint32_t i = 0; i < o.device_count; i++) {
-        struct virtual_config *c = &o.devices[i];
-        c->kind = (enum virtual_kind)random_below(&random, VIRTUAL_KIND_COUNT);
-        c->answers_late = random_below(&random, 8) == 0;
-        switch (random_below(&random, 16)) {
-        case 0:
-            c->is_deaf = true;
-            break;
-        case 1:
-            c->is_mute = true;
-            break;
-        case 2:
-            c->refuses_group = true;
-            break;
-        case 3:
-            c->refused_frag_bits = (uint8_t)(1 + random_below(&random, 15));
-            break;
-        case 4:
-            c->refused_session_bits = (uint8_t)(1u << (2 + random_below(&random, 3)));
-            break;
-        case 5:
-            c->lost_max = (uint16_t)(1 + random_below(&random, 20));
-            break;
-        case 6:
-            c->rejoin_after_ms = (int64_t)random_below(&random, 7200000) + 1;
-            break;
-        case 7:
-            c->rejoin_at_fragment = (uint16_t)(1 + random_below(&random, 20));
-            break;
-        case 8:
-            c->clock_offset_ms = (int64_t)random_below(&random, 7200000) - 3600000;
-            break;
-        default:
-            break;
+    replay_size = (size_t)size;
+    o.is_traced = a->is_traced;
+    o.kill_at_step = a->kill_at_step;
+    o.kill = a->kill;
+    sim_init(&sim, &o);
+    sim_run(&sim);
+    sim_release(&sim);
+}
+
+static bool parse_kill(const char *text, enum sim_kill *ret)
+{
+    static const char *const names[SIM_KILL_COUNT] = {"step", "commit", "calls"};
+
+    for (unsigned i = 0; i < SIM_KILL_COUNT; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum sim_kill)i;
+            return true;
         }
     }
-    return o;
+    return false;
 }
 
-static void run_seed(uint64_t seed, bool is_traced)
+static bool parse(int argc, char **argv, struct arguments *a)
 {
-    struct sim_options o = draw_options(seed);
-
-    o.is_traced = is_traced;
-    sim_init(&sim, &o);
-    if (!sim_run(&sim, LIMIT_MS)) {
-        fprintf(stderr, "seed %llu: not over after 20 days, in state %s\n",
-                (unsigned long long)seed, transmission_state_name(sim.stored.state));
-        abort();
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0) {
+            a->is_traced = true;
+            continue;
+        }
+        if (i + 1 == argc) {
+            return false;
+        }
+        const char *name = argv[i++];
+        if (strcmp(name, "--seed") == 0) {
+            a->first = strtoull(argv[i], NULL, 10);
+            a->count = 1;
+        } else if (strcmp(name, "--first") == 0) {
+            a->first = strtoull(argv[i], NULL, 10);
+        } else if (strcmp(name, "--count") == 0) {
+            a->count = strtoull(argv[i], NULL, 10);
+        } else if (strcmp(name, "--minutes") == 0) {
+            a->minutes = strtod(argv[i], NULL);
+            a->count = UINT64_MAX;
+        } else if (strcmp(name, "--kill-at-step") == 0) {
+            a->kill_at_step = (uint32_t)strtoul(argv[i], NULL, 10);
+        } else if (strcmp(name, "--kill") != 0 || !parse_kill(argv[i], &a->kill)) {
+            return false;
+        }
     }
-    sim_check_end(&sim);
-    sim_release(&sim);
+    return true;
+}
+
+static double minutes_since(const struct timespec *begin)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - begin->tv_sec) / 60.0;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, count = 100;
-    bool is_traced = false;
+    struct arguments a = {.first = 1, .count = 100};
+    struct timespec begin;
+    uint64_t done = 0;
 
-    for (int i = 1; i < argc; i++) {
-        bool has_value = i + 1 < argc;
-        if (strcmp(argv[i], "--trace") == 0) {
-            is_traced = true;
-        } else if (strcmp(argv[i], "--seed") == 0 && has_value) {
-            first = strtoull(argv[++i], NULL, 10);
-            count = 1;
-        } else if (strcmp(argv[i], "--first") == 0 && has_value) {
-            first = strtoull(argv[++i], NULL, 10);
-        } else if (strcmp(argv[i], "--count") == 0 && has_value) {
-            count = strtoull(argv[++i], NULL, 10);
-        } else {
-            fprintf(stderr, "usage: seeds_test [--first N] [--count N] | --seed N [--trace]\n");
-            return 2;
-        }
+    if (!parse(argc, argv, &a)) {
+        fprintf(stderr, "usage: seeds_test [--first N] [--count N | --minutes M]\n"
+                        "       seeds_test --seed N [--trace] [--kill-at-step K "
+                        "[--kill step|commit|calls]]\n");
+        return 2;
     }
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        fprintf(stderr, "\rseed %llu ",
-                (unsigned long long)seed); /* the last line of a failure names it */
-        run_seed(seed, is_traced);
+    signal(SIGABRT, on_abort);
+    signal(SIGSEGV, on_abort);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (; done < a.count && (a.minutes == 0.0 || minutes_since(&begin) < a.minutes); done++) {
+        run_seed(a.first + done, &a);
     }
-    fprintf(stderr, "\r%llu seeds passed\n", (unsigned long long)count);
+    printf("seeds %llu to %llu passed\n", (unsigned long long)a.first,
+           (unsigned long long)(a.first + done - 1));
     return 0;
 }

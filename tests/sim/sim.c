@@ -1,14 +1,12 @@
-/* sim.c - the world: event heap, the daemon's turns, crashes, and what must hold. */
+/* sim.c - the world as a whole: how it begins, what happens next, when it must be over. */
 #include "sim/sim.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define UPLINK_BUSY_MS 2500 /* an uplink and its receive windows */
-#define DOWN_MS        3000 /* a killed daemon is back after that */
 #define START_UNIX_MS  INT64_C(1790000000000)
 
 struct sim_options sim_defaults(void)
@@ -19,6 +17,7 @@ struct sim_options sim_defaults(void)
         .image_size = 1000,
         .fragment_size = 50,
         .coded_count = 15,
+        .gateway_count = 1,
         .uplink_interval_s = 60,
         .combine_setup = true,
         .attempts_max = 5,
@@ -31,59 +30,14 @@ struct sim_options sim_defaults(void)
     return o;
 }
 
-/* heap */
-
-static bool is_before(const struct sim_event *a, const struct sim_event *b)
-{
-    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->sequence < b->sequence;
-}
-
-static void swap(struct sim *sim, size_t a, size_t b)
-{
-    struct sim_event event = sim->heap[a];
-
-    sim->heap[a] = sim->heap[b];
-    sim->heap[b] = event;
-}
-
-void sim_schedule(struct sim *sim, const struct sim_event *event)
-{
-    if (sim->heap_size == sim->heap_capacity) {
-        sim->heap_capacity = sim->heap_capacity == 0 ? 256 : 2 * sim->heap_capacity;
-        sim->heap = realloc(sim->heap, sim->heap_capacity * sizeof(*sim->heap));
-        assert(sim->heap != NULL);
-    }
-    size_t at = sim->heap_size++;
-    sim->heap[at] = *event;
-    sim->heap[at].sequence = sim->next_sequence++;
-    while (at > 0 && is_before(&sim->heap[at], &sim->heap[(at - 1) / 2])) {
-        swap(sim, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
-}
-
-static struct sim_event pop(struct sim *sim)
-{
-    struct sim_event first = sim->heap[0];
-    size_t at = 0;
-
-    sim->heap[0] = sim->heap[--sim->heap_size];
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child + 1 < sim->heap_size && is_before(&sim->heap[child + 1], &sim->heap[child])) {
-            child++;
-        }
-        if (child >= sim->heap_size || !is_before(&sim->heap[child], &sim->heap[at])) {
-            return first;
-        }
-        swap(sim, at, child);
-        at = child;
-    }
-}
-
 bool sim_draw(struct sim *sim, double probability)
 {
     return probability > 0.0 && random_unit(&sim->random) < probability;
+}
+
+int64_t sim_draw_between(struct sim *sim, int64_t from_ms, int64_t until_ms)
+{
+    return from_ms + (int64_t)random_below(&sim->random, (uint64_t)(until_ms - from_ms) + 1);
 }
 
 struct uuid sim_new_id(struct sim *sim)
@@ -95,177 +49,19 @@ struct uuid sim_new_id(struct sim *sim)
     return id;
 }
 
-void sim_trace(const struct sim *sim, const char *format, ...)
+bool sim_is_in(const struct sim *sim, const struct sim_window *window)
 {
-    va_list args;
+    int64_t at_ms = sim->now_ms - sim->started_ms;
 
-    if (!sim->options.is_traced) {
-        return;
-    }
-    printf("[%9.3f] ", (double)(sim->now_ms - sim->started_ms) / 1000.0);
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    printf("\n");
-    fflush(stdout); /* an abort must not swallow the end of the story */
+    return at_ms >= window->from_ms && at_ms < window->until_ms;
 }
 
-/* the daemon */
-
-static void trace_note(const struct sim *sim, const struct deployment_note *n)
+int64_t sim_daemon_ms(const struct sim *sim)
 {
-    const char *value = "";
+    const struct sim_options *o = &sim->options;
+    int64_t drift_ms = (sim->now_ms - sim->started_ms) * o->clock_drift_ppm / 1000000;
 
-    if (n->kind == NOTE_STATE) {
-        value = transmission_state_name((enum transmission_state)n->value);
-    } else if (n->kind == NOTE_STAGE) {
-        value = device_stage_name((enum device_stage)n->value);
-    } else if (n->kind == NOTE_COMMAND || n->kind == NOTE_SENT || n->kind == NOTE_NOT_SENT ||
-               n->kind == NOTE_NO_ANSWER || n->kind == NOTE_REFUSED ||
-               n->kind == NOTE_CALL_FAILED) {
-        value = device_command_name((enum device_command)n->value);
-    }
-    if (n->device_index == NOTE_NO_DEVICE) {
-        sim_trace(sim, "%s %s %lld %u", note_kind_name(n->kind), value, (long long)n->value,
-                  n->detail);
-    } else {
-        sim_trace(sim, "  device %u: %s %s %lld %u", n->device_index, note_kind_name(n->kind),
-                  value, (long long)n->value, n->detail);
-    }
-}
-
-static void commit(struct sim *sim)
-{
-    uint32_t indices[16];
-    struct deployment_note notes[16];
-    size_t count;
-
-    if (deployment_take_transmission_change(sim->d)) {
-        sim->stored = *deployment_get_transmission(sim->d);
-    }
-    while ((count = deployment_take_device_changes(sim->d, indices, 16)) > 0) {
-        for (size_t i = 0; i < count; i++) {
-            sim->stored_devices[indices[i]] = *deployment_get_device(sim->d, indices[i]);
-        }
-    }
-    while ((count = deployment_take_notes(sim->d, notes, 16)) > 0) {
-        for (size_t i = 0; i < count; i++) {
-            trace_note(sim, &notes[i]);
-        }
-    }
-    sim->is_stored = true;
-}
-
-static void crash(struct sim *sim, const char *when)
-{
-    sim_trace(sim, "daemon: killed %s", when);
-    sim->d = NULL;
-    sim->generation++;
-    sim->crash_count++;
-    sim_schedule(sim,
-                 &(struct sim_event){.at_ms = sim->now_ms + DOWN_MS, .kind = SIM_DAEMON_START});
-}
-
-static void plan_timer(struct sim *sim)
-{
-    int64_t deadline_ms = deployment_deadline(sim->d);
-
-    if (deadline_ms != DEPLOYMENT_NEVER) {
-        sim_schedule(sim, &(struct sim_event){
-                              .at_ms = deadline_ms > sim->now_ms ? deadline_ms : sim->now_ms,
-                              .kind = SIM_DAEMON_TIMER,
-                              .generation = sim->generation,
-                          });
-    }
-}
-
-/* One turn: step, commit, act. Returns false when the daemon died or fell back before the commit.
- */
-static bool turn(struct sim *sim, struct deployment_event *event)
-{
-    struct deployment_actions actions;
-    const struct sim_faults *faults = &sim->options.faults;
-
-    event->now_ms = sim->now_ms;
-    deployment_step(sim->d, event, &actions);
-    deployment_assert_invariant(sim->d);
-    sim->step_count++;
-    if (sim_draw(sim, faults->crash_before_commit) || sim_draw(sim, faults->commit_failed)) {
-        crash(sim, "before its commit");
-        return false;
-    }
-    commit(sim);
-    bool dies =
-        (int64_t)sim->stored.state == sim->options.crash_in_state && !sim->has_crashed_in_state;
-    if (dies) {
-        sim->has_crashed_in_state = true;
-    }
-    if (dies || sim_draw(sim, faults->crash_after_commit)) {
-        crash(sim, "after its commit");
-        return true;
-    }
-    for (size_t i = 0; i < actions.count; i++) {
-        network_act(sim, &actions.items[i]);
-    }
-    plan_timer(sim);
-    return true;
-}
-
-/* Events of the broker, oldest first; acknowledged after the commit. */
-static void serve_inbox(struct sim *sim)
-{
-    while (sim->d != NULL && sim->inbox_count > 0) {
-        struct sim_message *m = &sim->inbox[sim->inbox_first];
-        struct deployment_event event = m->event;
-        if (event.kind == DEPLOYMENT_EVENT_UPLINK) {
-            event.u.uplink.data = m->data;
-            event.u.uplink.data_size = m->size;
-        }
-        if (!turn(sim, &event)) {
-            return;
-        }
-        if (!sim_draw(sim, sim->options.faults.event_doubled)) {
-            sim->inbox_first = (sim->inbox_first + 1) % SIM_INBOX_MAX;
-            sim->inbox_count--;
-        }
-    }
-}
-
-void sim_publish(struct sim *sim, const struct deployment_event *event, const uint8_t *data,
-                 size_t size)
-{
-    assert(sim->inbox_count < SIM_INBOX_MAX);
-    struct sim_message *m = &sim->inbox[(sim->inbox_first + sim->inbox_count++) % SIM_INBOX_MAX];
-
-    m->event = *event;
-    m->size = size;
-    if (size > 0) {
-        memcpy(m->data, data, size);
-    }
-}
-
-static void start_daemon(struct sim *sim)
-{
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_RESTORED};
-
-    sim->load_count++;
-    if (sim->is_stored) {
-        enum err err = deployment_restore(sim->memory, &sim->params, &sim->stored,
-                                          sim->stored_devices, &sim->d);
-        assert(err == ERR_OK);
-    } else {
-        struct device devices[SIM_DEVICES_MAX] = {0};
-        for (uint32_t i = 0; i < sim->params.device_count; i++) {
-            devices[i].dev_eui = sim->options.devices[i].dev_eui;
-            devices[i].uplink_interval_s = sim->options.uplink_interval_s;
-            devices[i].flags = sim->options.is_version_known ? DEVICE_HAS_VERSION : 0;
-        }
-        sim->d = deployment_init(sim->memory, &sim->params, devices);
-        event.kind = DEPLOYMENT_EVENT_BEGIN;
-    }
-    if (turn(sim, &event)) {
-        serve_inbox(sim);
-    }
+    return sim->now_ms + drift_ms + (sim_is_in(sim, &o->clock_stepped) ? o->clock_step_ms : 0);
 }
 
 /* devices */
@@ -295,6 +91,26 @@ void sim_plan_wake(struct sim *sim, uint32_t index)
     }
 }
 
+bool sim_device_has_image(const struct sim *sim, uint32_t index)
+{
+    size_t size = 0;
+    const uint8_t *image = virtual_device_image(sim->devices[index], &size);
+
+    return image != NULL && size == sim->options.image_size && memcmp(image, sim->image, size) == 0;
+}
+
+enum device_stage sim_stage(const struct sim *sim, uint32_t index)
+{
+    return (enum device_stage)sim->stored_devices[index].stage;
+}
+
+enum reason sim_reason(const struct sim *sim, uint32_t index)
+{
+    return (enum reason)sim->stored_devices[index].reason;
+}
+
+/* its beginning */
+
 static void init_params(struct sim *sim)
 {
     const struct sim_options *o = &sim->options;
@@ -318,17 +134,40 @@ static void init_params(struct sim *sim)
         .margin_ms = 5000,
         .scheduler_interval_ms = 1000,
         .duty_cycle = 0.1,
-        .gateways_max = 1,
+        .gateways_max = (uint8_t)o->gateway_count,
         .attempts_max = o->attempts_max,
         .quorum_percent = 90,
         .setup_limit_ms = o->setup_limit_ms,
         .combine_setup = o->combine_setup,
         .leap_s = 18,
     };
+    sim->params.block_ack_delay = deployment_block_ack_delay(o->device_count, 300);
+    if (o->has_tight_session) {
+        enum err err = deployment_time_out(&sim->params, o->gateway_count, &sim->params.time_out);
+        assert(err == ERR_OK);
+    }
     enum err err = deployment_params_check(&sim->params, &field);
     if (err != ERR_OK) {
-        fprintf(stderr, "params: %s: %s\n", field, err_text(err));
-        abort();
+        sim_fail(sim, "parameters: %s: %s", field, err_text(err));
+    }
+}
+
+static void init_devices(struct sim *sim)
+{
+    const struct sim_options *options = &sim->options;
+
+    for (uint32_t i = 0; i < options->device_count; i++) {
+        struct virtual_config *c = &sim->options.devices[i];
+        c->dev_eui = 0x0102030400000000u + i;
+        c->seed = options->seed;
+        c->index = i;
+        c->arg = sim;
+        c->on_uplink = on_uplink;
+        c->on_join = on_join;
+        c->uplink_interval_ms = options->uplink_interval_s * 1000;
+        memcpy(c->root_key, sim->root_key.octets, KEY_SIZE);
+        sim->devices[i] = virtual_device_new(c, sim->now_ms);
+        sim_plan_wake(sim, i);
     }
 }
 
@@ -339,6 +178,9 @@ void sim_init(struct sim *sim, const struct sim_options *options)
     sim->options.is_traced = options->is_traced || getenv("SIM_TRACE") != NULL;
     random_init(&sim->random, options->seed);
     sim->now_ms = sim->started_ms = START_UNIX_MS;
+    sim->timer_ms = INT64_MAX;
+    sim->open = &sim->batches[0];
+    sim->watch.frame_landed_ms = INT64_MIN / 2;
     sim->image = malloc(options->image_size);
     sim->inbox = calloc(SIM_INBOX_MAX, sizeof(*sim->inbox));
     assert(sim->image != NULL && sim->inbox != NULL);
@@ -357,19 +199,8 @@ void sim_init(struct sim *sim, const struct sim_options *options)
     }
     err = key_mc_session(&sim->mc_key, sim->params.mc_addr, &sim->session_keys);
     assert(err == ERR_OK);
-    for (uint32_t i = 0; i < options->device_count; i++) {
-        struct virtual_config *c = &sim->options.devices[i];
-        c->dev_eui = 0x0102030400000000u + i;
-        c->seed = options->seed;
-        c->index = i;
-        c->arg = sim;
-        c->on_uplink = on_uplink;
-        c->on_join = on_join;
-        c->uplink_interval_ms = options->uplink_interval_s * 1000;
-        memcpy(c->root_key, sim->root_key.octets, KEY_SIZE);
-        sim->devices[i] = virtual_device_new(c, sim->now_ms);
-        sim_plan_wake(sim, i);
-    }
+    trace_world(sim);
+    init_devices(sim);
     sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + 1000, .kind = SIM_DAEMON_START});
     if (options->abort_at_ms > 0) {
         sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + options->abort_at_ms,
@@ -388,121 +219,102 @@ void sim_release(struct sim *sim)
     free(sim->heap);
 }
 
+/* what happens next */
+
 static void run_event(struct sim *sim, struct sim_event *event)
 {
     switch (event->kind) {
     case SIM_DAEMON_START:
-        start_daemon(sim);
+        daemon_start(sim);
         break;
     case SIM_DAEMON_TIMER:
-        if (sim->d != NULL && event->generation == sim->generation &&
-            deployment_deadline(sim->d) <= sim->now_ms) {
-            (void)turn(sim, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER});
+        if (event->generation != sim->generation || event->at_ms != sim->timer_ms) {
+            return; /* another timer was set meanwhile */
         }
+        sim->timer_ms = INT64_MAX;
         break;
     case SIM_DAEMON_ANSWER:
-        if (sim->d != NULL && event->generation == sim->generation) {
-            (void)turn(sim, &event->event);
+        daemon_on_answer(sim, event);
+        break;
+    case SIM_COMMIT_ENDS:
+        if (event->generation == sim->generation) {
+            daemon_on_commit(sim);
         }
         break;
+    case SIM_CALL_LANDS:
+        network_call_lands(sim, event);
+        break;
     case SIM_ABORT: /* a request of the operator stays until it is carried out */
-        sim->is_abort_pending = true;
+        sim->is_abort_wanted = true;
+        sim_trace(sim, "operator: aborts the deployment");
         break;
     case SIM_DEVICE_WAKE:
         if (virtual_device_next_wake(sim->devices[event->index]) <= sim->now_ms) {
             virtual_device_wake(sim->devices[event->index], sim->now_ms);
             sim_plan_wake(sim, event->index);
         }
-        break;
-    case SIM_UPLINK_EVENT:
-        sim_publish(sim, &event->event, event->data, event->size);
+        return; /* what it sends reaches the daemon as an event of its own */
+    case SIM_DELIVERY:
+        broker_deliver(sim, event);
         break;
     case SIM_WINDOW:
         network_window(sim, event->index);
-        break;
-    case SIM_ROW_DUE:
-        network_row_due(sim);
-        break;
+        return;
+    case SIM_DOUBLE:
+        virtual_device_downlink(sim->devices[event->index], event->call.bytes.f_port,
+                                event->call.bytes.data, event->call.bytes.size, sim->now_ms);
+        sim_plan_wake(sim, event->index);
+        return;
+    case SIM_SCHEDULER:
+        if (event->at_ms == sim->scheduler_ms) {
+            multicast_scheduler_runs(sim);
+        }
+        return;
     }
-    if (sim->is_abort_pending && sim->d != NULL && sim->is_stored &&
-        turn(sim, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_ABORT})) {
-        sim->is_abort_pending = false;
-    }
-    serve_inbox(sim);
+    daemon_serve(sim);
 }
 
-bool sim_run(struct sim *sim, int64_t limit_ms)
+static int64_t longest(int64_t bound_ms, const struct sim_window *window)
 {
-    while (sim->heap_size > 0 && !(sim->is_stored && sim->stored.state == TRANSMISSION_DONE)) {
-        struct sim_event event = pop(sim);
-        if (event.at_ms > sim->started_ms + limit_ms) {
-            return false;
+    return window->until_ms > window->from_ms ? bound_ms + window->until_ms : bound_ms;
+}
+
+int64_t sim_bound_ms(const struct sim *sim)
+{
+    const struct sim_options *o = &sim->options;
+    int64_t attempt_ms =
+        INT64_C(3000) * o->uplink_interval_s + 60000 + deployment_status_wait_ms(&sim->params);
+    /* The set-up, the session, then each device alone: it may fail to be reached in every attempt
+     * and be silent in every other, and deleting the group may fail for three hours. */
+    int64_t bound_ms = o->setup_limit_ms + 2 * DEPLOYMENT_SETUP_END_MS +
+                       (INT64_C(1000) << sim->params.time_out) + 3 * o->attempts_max * attempt_ms +
+                       4 * INT64_C(3600000);
+
+    bound_ms = longest(bound_ms, &o->network_down);
+    bound_ms = longest(bound_ms, &o->commits_fail);
+    bound_ms = longest(bound_ms, &o->store_down);
+    bound_ms = longest(bound_ms, &o->events_held);
+    bound_ms = longest(bound_ms, &o->clock_stepped);
+    return bound_ms + 2 * llabs(o->clock_step_ms);
+}
+
+void sim_run(struct sim *sim)
+{
+    int64_t bound_ms = sim_bound_ms(sim);
+
+    while (!(sim->is_stored && sim->stored.state == TRANSMISSION_DONE)) {
+        if (sim->heap_size == 0) {
+            sim_fail(sim, "nothing will ever happen again");
+        }
+        struct sim_event event = sim_pop(sim);
+        if (event.at_ms > sim->started_ms + bound_ms) {
+            sim_fail(sim, "not over after %lld s, in state %s", (long long)bound_ms / 1000,
+                     transmission_state_name(sim->stored.state));
         }
         if (event.at_ms > sim->now_ms) {
             sim->now_ms = event.at_ms;
         }
         run_event(sim, &event);
     }
-    return sim->is_stored && sim->stored.state == TRANSMISSION_DONE;
-}
-
-bool sim_device_has_image(const struct sim *sim, uint32_t index)
-{
-    size_t size = 0;
-    const uint8_t *image = virtual_device_image(sim->devices[index], &size);
-
-    return image != NULL && size == sim->options.image_size && memcmp(image, sim->image, size) == 0;
-}
-
-enum device_stage sim_stage(const struct sim *sim, uint32_t index)
-{
-    return (enum device_stage)sim->stored_devices[index].stage;
-}
-
-enum reason sim_reason(const struct sim *sim, uint32_t index)
-{
-    return (enum reason)sim->stored_devices[index].reason;
-}
-
-static void fail(const struct sim *sim, const char *what, uint32_t index)
-{
-    char text[200] = "";
-
-    virtual_device_reason(sim->devices[index], text, sizeof(text));
-    fprintf(stderr, "seed %llu: device %u: %s (stage %s, reason %s; the device says: %s)\n",
-            (unsigned long long)sim->options.seed, index, what,
-            device_stage_name(sim_stage(sim, index)), reason_name(sim_reason(sim, index)), text);
-    abort();
-}
-
-void sim_check_end(const struct sim *sim)
-{
-    for (uint32_t i = 0; i < sim->options.device_count; i++) {
-        bool has_image = sim_device_has_image(sim, i);
-        enum device_stage stage = sim_stage(sim, i);
-        if (!device_stage_is_terminal(stage)) {
-            fail(sim, "the deployment is over and it is not", i);
-        }
-        if (stage == DEVICE_DELIVERED && !has_image) {
-            fail(sim, "called delivered, but it has no image", i);
-        }
-        /* The other way round only silence and doubt excuse us, not a claim that the image is not
-         * there. */
-        enum reason reason = sim_reason(sim, i);
-        if (has_image && (reason == REASON_INCOMPLETE || reason == REASON_NO_MATRIX_MEMORY)) {
-            fail(sim, "has the image, but is called failed", i);
-        }
-    }
-    for (uint32_t n = 1; n <= FEC_NUMBER_MAX; n++) {
-        if (sim->enqueued[n] > 1) {
-            fprintf(stderr, "seed %llu: fragment %u was enqueued %u times\n",
-                    (unsigned long long)sim->options.seed, n, sim->enqueued[n]);
-            abort();
-        }
-    }
-    if (sim->has_group) {
-        fprintf(stderr, "seed %llu: the group is left behind\n",
-                (unsigned long long)sim->options.seed);
-        abort();
-    }
+    check_end(sim);
 }

@@ -5,6 +5,8 @@
 
 #include "../../include/sim/device.h"
 
+#define CLOCK_RIGHT_MS 3000
+
 struct virtual_device {
     struct device device;
     struct virtual_config config;
@@ -24,7 +26,9 @@ static void on_join(void *arg, struct device *device, int64_t now_ms)
     struct virtual_device *v = arg;
 
     (void)device, (void)now_ms;
-    v->config.on_join(v->config.arg, v->config.index);
+    if (!v->config.restarts_silently) {
+        v->config.on_join(v->config.arg, v->config.index);
+    }
 }
 
 struct virtual_device *virtual_device_new(const struct virtual_config *config, int64_t now_ms)
@@ -117,6 +121,18 @@ void virtual_device_wake(struct virtual_device *v, int64_t now_ms)
 const uint8_t *virtual_device_image(const struct virtual_device *v, size_t *ret_size)
 {
     return device_image(&v->device, ret_size);
+}
+
+bool virtual_device_knows_time(const struct virtual_device *v)
+{
+    const struct device_clock *clock = &v->device.clock;
+
+    return clock->is_set && clock->offset_ms > -CLOCK_RIGHT_MS && clock->offset_ms < CLOCK_RIGHT_MS;
+}
+
+uint32_t virtual_device_restarts(const struct virtual_device *v)
+{
+    return device_counters(&v->device)->restarts;
 }
 
 void virtual_device_reason(const struct virtual_device *v, char *text, size_t text_size)

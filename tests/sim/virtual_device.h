@@ -28,6 +28,7 @@ struct virtual_config {
     uint16_t lost_max;
     int64_t rejoin_after_ms;
     uint16_t rejoin_at_fragment;
+    bool restarts_silently; /* its restarts are no joins, but it forgets its sessions, too */
     /* returns for how long it sends nothing else */
     uint32_t (*on_uplink)(void *arg, uint32_t index, uint8_t f_port, const uint8_t *data,
                           size_t size);
@@ -49,6 +50,9 @@ int64_t virtual_device_next_wake(const struct virtual_device *v);
 void virtual_device_wake(struct virtual_device *v, int64_t now_ms);
 const uint8_t *virtual_device_image(const struct virtual_device *v,
                                     size_t *ret_size); /* NULL: none */
+/* Whether its clock is right to a few seconds. */
+bool virtual_device_knows_time(const struct virtual_device *v);
+uint32_t virtual_device_restarts(const struct virtual_device *v);
 void virtual_device_reason(const struct virtual_device *v, char *text, size_t text_size);
 
 #endif
