@@ -16,6 +16,9 @@
 #define CALL_RETRY_FIRST_MS 2000
 #define CALL_RETRY_LAST_MS  60000
 
+/* After so long a call has reported. */
+#define CALL_OVER_MS 30000
+
 struct stage_rule {
     enum device_command command;
     enum reason not_sent, no_answer;
@@ -114,6 +117,24 @@ void device_begin_stage(struct deployment *d, struct device *dev, enum device_st
 void device_begin_set_up(struct deployment *d, struct device *dev)
 {
     device_begin_stage(d, dev, wanted_stage(dev), d->now_ms);
+}
+
+void device_session_moved(struct deployment *d, struct device *dev)
+{
+    bool is_idle = dev->call == CALL_NONE && dev->deadline_ms == DEPLOYMENT_NEVER;
+    bool is_void = carries_session(dev->command);
+    bool had_session = (dev->flags & DEVICE_HAS_SESSION) != 0;
+
+    device_set_flag(d, dev, DEVICE_HAS_SESSION | DEVICE_SESSION_SENT, false);
+    if (had_session || is_idle) {
+        device_begin_set_up(d, dev);
+    } else if (is_void && dev->call == CALL_QUEUED) {
+        set_call(d, dev, CALL_NONE, d->now_ms); /* a copy for the new start; the old one expires */
+    } else if (is_void && dev->call == CALL_OPEN) {
+        /* Its answer is not waited for. By then it has come, and the queue holds no copy for the
+         * new start. */
+        set_call(d, dev, CALL_UNKNOWN, d->now_ms + CALL_OVER_MS);
+    }
 }
 
 /* Until when the network server may keep the command: not into the session, where the device does

@@ -48,6 +48,8 @@ void device_begin_stage(struct deployment *d, struct device *dev, enum device_st
                         int64_t begin_ms);
 /* Begins the stage that its flags ask for, at once. */
 void device_begin_set_up(struct deployment *d, struct device *dev);
+/* SessionTime has changed: what the device has or is about to get of the old one is void. */
+void device_session_moved(struct deployment *d, struct device *dev);
 void device_on_timer(struct deployment *d, struct device *dev);
 void device_on_event(struct deployment *d, struct device *dev,
                      const struct deployment_event *event);

@@ -49,11 +49,7 @@ static void move_session(struct deployment *d)
         if (device_stage_is_terminal(dev->stage)) {
             continue;
         }
-        bool had_session = (dev->flags & DEVICE_HAS_SESSION) != 0;
-        device_set_flag(d, dev, DEVICE_HAS_SESSION | DEVICE_SESSION_SENT, false);
-        if (had_session || (dev->call == CALL_NONE && dev->deadline_ms == DEPLOYMENT_NEVER)) {
-            device_begin_set_up(d, dev);
-        }
+        device_session_moved(d, dev);
     }
 }
 

@@ -145,6 +145,35 @@ static void a_device_whose_clock_was_set_may_answer_late(void **state)
     assert_int_equal(stage_after_answer(&dev, 0, 1815), DEVICE_CLOCK); /* more than it waited */
 }
 
+/* A request for the old start that still waits is void when the session has moved. */
+static void a_moved_session_is_asked_for_anew(void **state)
+{
+    (void)state;
+    static const enum device_call calls[] = {CALL_QUEUED, CALL_OPEN, CALL_UNKNOWN};
+    void *memory = malloc(deployment_size(1));
+
+    assert_non_null(memory);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        struct transmission t = transmission(TRANSMISSION_SETUP);
+        struct device dev = asked_for_its_session();
+        struct deployment_actions actions;
+        t.deadline_ms = NOW_MS;
+        t.session_time_ms = NOW_MS + 90000;
+        dev.call = (uint8_t)calls[i];
+        dev.deadline_ms = calls[i] == CALL_QUEUED ? NOW_MS + 600000 : DEPLOYMENT_NEVER;
+        struct deployment *d = load(memory, &t, &dev);
+        deployment_step(
+            d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = NOW_MS},
+            &actions);
+        assert_true(deployment_get_transmission(d)->session_time_ms > NOW_MS + 90000);
+        const struct device *after = deployment_get_device(d, 0);
+        assert_int_equal(after->call, calls[i] == CALL_QUEUED ? CALL_OPEN : CALL_UNKNOWN);
+        assert_int_equal(after->sent_count, dev.sent_count);
+        assert_int_equal(actions.count, calls[i] == CALL_QUEUED);
+    }
+    free(memory);
+}
+
 static void a_queue_that_cannot_be_read_is_read_ever_more_rarely(void **state)
 {
     (void)state;
@@ -218,6 +247,7 @@ int main(void)
         cmocka_unit_test(an_answer_before_the_request_left_is_of_an_earlier_one),
         cmocka_unit_test(a_group_undefined_after_the_clock_was_set_is_set_up_again),
         cmocka_unit_test(a_device_whose_clock_was_set_may_answer_late),
+        cmocka_unit_test(a_moved_session_is_asked_for_anew),
         cmocka_unit_test(a_queue_that_cannot_be_read_is_read_ever_more_rarely),
         cmocka_unit_test(the_gap_counts_from_when_a_frame_may_have_been_queued),
     };
