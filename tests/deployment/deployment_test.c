@@ -285,6 +285,16 @@ static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
     free(memory);
 }
 
+static void in_large_blocks_none_missing_may_mean_256(void **state)
+{
+    (void)state;
+    const struct frag_session_status_ans ans = {.received_count = 400};
+
+    assert_int_equal(status_read(&ans, 255, false), STATUS_COMPLETE);
+    assert_int_equal(status_read(&ans, 256, false), STATUS_AMBIGUOUS);
+    assert_int_equal(status_read(&ans, 256, true), STATUS_COMPLETE);
+}
+
 static void every_event_is_taken_in_every_state(void **state)
 {
     (void)state;
@@ -450,6 +460,7 @@ int main(void)
         cmocka_unit_test(block_ack_delay_grows_with_the_group),
         cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
+        cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
         cmocka_unit_test(every_event_is_taken_in_every_state),
         cmocka_unit_test(restoring_refuses_what_was_never_written),
         cmocka_unit_test(bytes_from_the_air_never_break_it),
