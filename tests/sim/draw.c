@@ -2,6 +2,7 @@
  * draw.c - a world from a seed: its size, its devices, and what goes wrong in it. Half of the
  * worlds are free of a given fault, so that each also meets the others alone.
  */
+#include "fec/rows.h"
 #include "sim/sim.h"
 
 #define MINUTE_MS INT64_C(60000)
@@ -29,6 +30,15 @@ static struct sim_window draw_window(struct random *random, uint64_t rarity, int
     return window;
 }
 
+/* Counts that the daemon never plans: see fec/rows.h. */
+static void avoid_bad_count(struct sim_options *o)
+{
+    while (
+        fec_count_is_bad((unsigned)((o->image_size + o->fragment_size - 1) / o->fragment_size))) {
+        o->image_size++;
+    }
+}
+
 static void draw_size(struct random *random, struct sim_options *o)
 {
     bool is_large = is_one_in(random, 40);
@@ -36,6 +46,7 @@ static void draw_size(struct random *random, struct sim_options *o)
     o->device_count = (uint32_t)(1 + random_below(random, is_large ? SIM_DEVICES_MAX : 12));
     o->fragment_size = (unsigned)(20 + random_below(random, 90));
     o->image_size = 200 + random_below(random, is_large ? 20000 : 3000);
+    avoid_bad_count(o);
     o->coded_count = (unsigned)(10 + random_below(random, is_large ? 200 : 40));
     o->gateway_count = is_one_in(random, 3) ? (unsigned)(1 + random_below(random, 3)) : 1;
     o->uplink_interval_s = (uint32_t)(30 + random_below(random, 1800));

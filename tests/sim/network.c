@@ -119,7 +119,9 @@ void network_act(struct sim *sim, const struct deployment_action *action)
     struct sim_event landing = {
         .kind = SIM_CALL_LANDS,
         .generation = sim->generation,
-        .call = {.action = *action, .made_ms = sim->now_ms},
+        .call = {.action = *action,
+                 .made_ms = sim->now_ms,
+                 .clock_error_ms = sim_daemon_ms(sim) - sim->now_ms},
     };
 
     if (action->kind == DEPLOYMENT_ACTION_FINISHED) {

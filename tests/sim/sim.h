@@ -133,6 +133,7 @@ struct sim_call {
     struct command_bytes bytes;
     uint32_t gateway_mask; /* ADD_GATEWAYS */
     int64_t made_ms;
+    int64_t clock_error_ms;  /* of the daemon when it called */
     int64_t answer_after_ms; /* after it landed; -1: nobody answers */
     bool is_late;            /* lands after the daemon has looked for it */
 };
@@ -174,7 +175,7 @@ struct sim_watch {
     bool is_frame_open;           /* a call of this daemon has not reported */
     int64_t frame_lands_by_ms;    /* when the last call that is not late reaches the server */
     int64_t frame_landed_ms;      /* the last frame that arrived, INT64_MIN / 2: none */
-    int64_t clock_error_at_frame; /* then */
+    int64_t clock_error_at_frame; /* when it was called */
     int64_t clock_error_max_ms;   /* the largest so far, without a sign */
     uint32_t enqueued[FEC_NUMBER_MAX + 1];    /* how often each number was enqueued */
     uint32_t landed_late[FEC_NUMBER_MAX + 1]; /* ... of these after the daemon looked */
