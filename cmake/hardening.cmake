@@ -1,5 +1,9 @@
 # Hardening of every build, sanitizers where asked for.
-if(FUOTAD_SANITIZE)
+if(FUOTAD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(FUOTAD_SANITIZE)
   if(FUOTAD_SANITIZE STREQUAL "memory")
     if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
       message(FATAL_ERROR "FUOTAD_SANITIZE=memory needs clang: -DCMAKE_C_COMPILER=clang")

@@ -32,3 +32,21 @@ function(fuotad_test name)
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
   endif()
 endfunction()
+
+# fuotad_fuzz(NAME [SOURCES ...] [INCLUDE ...] LINK ...): fuzz_NAME.c, an entry point of libFuzzer. Any compiler replays
+# corpus/NAME as a test; with FUOTAD_FUZZ it becomes a fuzzer, which scripts/fuzz runs.
+function(fuotad_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;INCLUDE;LINK" ${ARGN})
+  if(FUOTAD_FUZZ)
+    add_executable(fuzz_${name} fuzz_${name}.c ${ARG_SOURCES})
+    target_compile_options(fuzz_${name} PRIVATE ${FUOTAD_WARNINGS} -Wno-missing-prototypes)
+    target_compile_definitions(fuzz_${name} PRIVATE _GNU_SOURCE)
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(fuzz_${name} PRIVATE ${ARG_LINK})
+  else()
+    fuotad_test(fuzz_${name} SOURCES fuzz_${name}.c ${CMAKE_SOURCE_DIR}/tests/lib/fuzz_replay.c ${ARG_SOURCES}
+      LINK ${ARG_LINK} ARGS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name} LABELS fuzz)
+  endif()
+  target_include_directories(fuzz_${name} PRIVATE ${ARG_INCLUDE})
+endfunction()
