@@ -328,7 +328,10 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
     case TRANSMISSION_SETUP:
         plan_session(d);
         for (uint32_t i = 0; i < d->params.device_count; i++) {
-            device_set_deadline(d, &d->devices[i], d->now_ms);
+            /* What a device said unasked, while the group was being made, may have ended it. */
+            if (!device_stage_is_terminal((enum device_stage)d->devices[i].stage)) {
+                device_set_deadline(d, &d->devices[i], d->now_ms);
+            }
         }
         break;
     case TRANSMISSION_START_SESSION:
