@@ -33,7 +33,8 @@ bool session_has_room(const struct deployment *d, unsigned count)
 {
     int64_t gap_ms = deployment_gap_ms(&d->params, deployment_gateway_count(d));
 
-    return d->transmission.f_cnt + count <= F_CNT_LAST &&
+    /* In 64 bits: the counter is the network server's, and may be any. */
+    return (uint64_t)d->transmission.f_cnt + count <= F_CNT_LAST &&
            next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
 }
 
@@ -89,7 +90,7 @@ void frame_book(struct deployment *d, uint32_t f_cnt)
     if (f_cnt != t->f_cnt) {
         note(d, NOTE_NO_DEVICE, NOTE_COUNTER_JUMP, f_cnt, t->f_cnt);
     }
-    t->f_cnt = f_cnt + 1;
+    t->f_cnt = f_cnt < UINT32_MAX ? f_cnt + 1 : UINT32_MAX; /* at its end, not back at 0 */
     t->frame_count++;
     t->frame_call = FRAME_CALL_NONE;
     t->failure_count = 0;
