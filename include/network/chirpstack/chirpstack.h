@@ -20,9 +20,6 @@ struct chirpstack_options {
     int leap_s;
 };
 
-/* Whether `topic` is a usable template; `*ret_text` (static) says what is wrong. ERR_FORMAT. */
-MUST_CHECK enum err chirpstack_check_topic(const char *topic, const char **ret_text);
-
 /* ERR_IO: the MQTT library refuses the options. The driver lives until its close(). */
 MUST_CHECK enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options *options,
                                    const struct network_callbacks *callbacks, void *arg,

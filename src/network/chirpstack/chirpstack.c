@@ -1,4 +1,4 @@
-/* chirpstack.c - the driver: topics, events, opening and closing. */
+/* chirpstack.c - the driver: events, opening and closing. */
 #include "network/chirpstack/chirpstack.h"
 
 #include <stdio.h>
@@ -7,35 +7,12 @@
 
 #include "impl.h"
 #include "network/chirpstack/events.h"
+#include "network/chirpstack/topic.h"
 
 #define WARNING_PAUSE_MS 60000
-#define TOPIC_SIZE       512
 #define CLIENT_ID_SIZE   200
 
 enum warning { WARNING_QOS, WARNING_EVENT, WARNING_TOPIC };
-
-static const char *const placeholders[] = {"{application_id}", "{dev_eui}", "{event}"};
-
-enum err chirpstack_check_topic(const char *topic, const char **ret_text)
-{
-    for (size_t i = 0; i < 3; i++) {
-        const char *at = strstr(topic, placeholders[i]);
-        size_t size = strlen(placeholders[i]);
-        if (at == NULL || strstr(at + 1, placeholders[i]) != NULL) {
-            *ret_text = "{application_id}, {dev_eui} and {event} must each stand in it once";
-            return ERR_FORMAT;
-        }
-        if ((at != topic && at[-1] != '/') || (at[size] != '/' && at[size] != '\0')) {
-            *ret_text = "a placeholder must stand alone between two slashes";
-            return ERR_FORMAT;
-        }
-    }
-    if (strpbrk(topic, "+#") != NULL || strlen(topic) > TOPIC_SIZE / 2) {
-        *ret_text = "it must be shorter than 256 characters, without + and #";
-        return ERR_FORMAT;
-    }
-    return ERR_OK;
-}
 
 static void *must(void *memory)
 {
@@ -55,54 +32,6 @@ static void warn(struct chirpstack *cs, enum warning kind, const char *text)
     }
 }
 
-/* The template with its placeholders filled. */
-static void fill_topic(const struct chirpstack *cs, const char *application, const char *dev_eui,
-                       const char *event, char *out, size_t out_size)
-{
-    const char *const values[] = {application, dev_eui, event};
-    size_t size = 0;
-
-    for (const char *from = cs->event_topic; *from != '\0' && size + 1 < out_size;) {
-        size_t i = 0;
-        while (i < 3 && strncmp(from, placeholders[i], strlen(placeholders[i])) != 0) {
-            i++;
-        }
-        if (i < 3) {
-            size += (size_t)snprintf(out + size, out_size - size, "%s", values[i]);
-            from += strlen(placeholders[i]);
-        } else {
-            out[size++] = *from++;
-        }
-    }
-    out[size < out_size ? size : out_size - 1] = '\0';
-}
-
-/* The topic's level where the template has {event}. */
-static bool topic_event(const struct chirpstack *cs, const char *topic, enum events_topic *ret)
-{
-    const char *level = topic;
-
-    for (const char *from = cs->event_topic; from < strstr(cs->event_topic, placeholders[2]);
-         from++) {
-        if (*from == '/') {
-            level = strchr(level, '/');
-            if (level == NULL) {
-                return false;
-            }
-            level++;
-        }
-    }
-    size_t size = strcspn(level, "/");
-    for (unsigned t = 0; t < EVENTS_TOPIC_COUNT; t++) {
-        const char *name = events_topic_name((enum events_topic)t);
-        if (strlen(name) == size && strncmp(level, name, size) == 0) {
-            *ret = (enum events_topic)t;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void on_message(void *arg, const char *topic, const uint8_t *payload, size_t size, int qos)
 {
     struct network_stream *stream = arg;
@@ -113,7 +42,7 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
     const char *field = "";
     char text[200];
 
-    if (!topic_event(cs, topic, &kind)) {
+    if (!topic_event(cs->event_topic, topic, &kind)) {
         warn(cs, WARNING_TOPIC, "an MQTT message came on a topic that is no event's");
         return;
     }
@@ -176,8 +105,8 @@ static void change(struct network_stream *stream, const struct uuid *application
 
     uuid_format(application, id);
     for (unsigned t = 0; t < EVENTS_TOPIC_COUNT; t++) {
-        fill_topic(stream->cs, id, "+", events_topic_name((enum events_topic)t), filter,
-                   sizeof(filter));
+        topic_fill(stream->cs->event_topic, id, "+", events_topic_name((enum events_topic)t),
+                   filter);
         apply(stream->mqtt, filter);
     }
 }
