@@ -105,11 +105,12 @@ static enum err read_group(struct options *options, config_setting_t *group, uin
     number_of(group, "first", &first);
     number_of(group, "count", &count);
     number_of(group, "share", &share);
-    if (first < 0 || count < 0 || share < 0 || share > 1) {
+    if (!(first >= 0 && count >= 0 && share >= 0 && share <= 1)) { /* so that NaN is wrong, too */
         return fail(options, group, "first and count must not be negative, share is from 0 to 1",
                     error);
     }
-    for (int64_t i = (int64_t)first; i < options->devices && (double)i < first + count; i++) {
+    double begin = first < (double)options->devices ? first : (double)options->devices;
+    for (int64_t i = (int64_t)begin; i < options->devices && (double)i < first + count; i++) {
         uint64_t draw =
             random_mix(random_mix((uint64_t)options->seed, 0x5CE0 + group_index), (uint64_t)i);
         if ((double)(draw >> 11) / 9007199254740992.0 >= share) {
@@ -146,6 +147,9 @@ static enum err read_offline(struct options *options, config_setting_t *list, ch
                         error);
         }
         number_of(s, "gateway", &gateway);
+        if (!(gateway >= 0 && gateway < OPTIONS_GATEWAY_MAX)) {
+            return fail(options, s, "offline: there is no such gateway", error);
+        }
         o->gateway = (int64_t)gateway;
         options->offline_count++;
     }
