@@ -11,7 +11,7 @@
  * handler runs, the server has checked: Host and Origin (403), method and path (404, 405 with
  * Allow), the token (401, or 403 if it grants too little), the size (413) and the media type (415)
  * of the body, and has read the whole body. Paths, queries and the chosen headers are UTF-8 without
- * control characters. Errors are RFC 9457 problem documents.
+ * control characters, bodies of JSON are UTF-8 (400). Errors are RFC 9457 problem documents.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H

@@ -381,6 +381,7 @@ static void on_retry_source(void *arg, enum err err, const char *text, const cha
     char name[220];
     snprintf(name, sizeof(name), "%.190s (retry)",
              cJSON_GetStringValue(cJSON_GetObjectItem(source, "name")));
+    text_mend(name);
     must(cJSON_AddStringToObject(wish, "name", name));
     call->json = wish;
     euis = read_devices(cJSON_GetObjectItem(source, "devices"), problems, &count);

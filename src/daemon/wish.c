@@ -15,6 +15,24 @@
 
 #define ANSWER_AIRTIME_MS 400 /* of a status answer, at a middling data rate */
 
+void text_mend(char *text)
+{
+    while (*text != '\0') {
+        unsigned char c = (unsigned char)*text;
+        size_t size = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
+        size_t found = size > 0 ? 1 : 0;
+
+        while (found < size && ((unsigned char)text[found] & 0xC0) == 0x80) {
+            found++;
+        }
+        if (size == 0 || found < size) {
+            *text++ = '?';
+        } else {
+            text += size;
+        }
+    }
+}
+
 void problem_add(cJSON *problems, const char *field, uint64_t dev_eui, const char *format, ...)
 {
     cJSON *problem = must(cJSON_CreateObject());
@@ -24,6 +42,7 @@ void problem_add(cJSON *problems, const char *field, uint64_t dev_eui, const cha
     va_start(args, format);
     vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
+    text_mend(detail);
     must(cJSON_AddStringToObject(problem, "field", field));
     must(cJSON_AddStringToObject(problem, "detail", detail));
     if (dev_eui != 0) {

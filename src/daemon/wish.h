@@ -29,6 +29,9 @@ struct wish {
     bool allow_bad_block_count, allow_any_class;
 };
 
+/* What is no UTF-8 becomes '?': a text that was cut may end within a character. */
+void text_mend(char *text);
+
 /* Adds {"field", "detail"[, "dev_eui"]} to the array `problems`. `dev_eui` 0: none. */
 void problem_add(cJSON *problems, const char *field, uint64_t dev_eui, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -187,6 +187,8 @@ const struct http_route *http_route_find(const struct http_server *server, const
 size_t http_text_unescape(void *arg, struct MHD_Connection *connection, char *text);
 /* Whether `text` is UTF-8 without control characters. */
 bool http_text_is_clean(const char *text);
+/* Whether `size` octets are UTF-8. */
+bool http_text_is_utf8(const uint8_t *text, size_t size);
 /* Whether the media type of `value` (parameters ignored) is `type`. */
 bool http_text_is_type(const char *value, const char *type);
 const char *http_text_status(unsigned status);

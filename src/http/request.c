@@ -238,6 +238,15 @@ static void take_body(struct http_request *request, const char *data, size_t siz
     request->body_size = wanted;
 }
 
+/* JSON is UTF-8 (RFC 8259): what a handler copies into an answer or the database is, too. */
+static bool is_body_text(const struct http_request *request)
+{
+    const char *type = request->route->body_type;
+
+    return request->body_size == 0 || !type || strcmp(type, "application/json") != 0 ||
+           http_text_is_utf8(request->body, request->body_size);
+}
+
 enum MHD_Result http_request_step(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_size, void **context)
@@ -262,7 +271,10 @@ enum MHD_Result http_request_step(void *arg, struct MHD_Connection *connection, 
             return MHD_NO;
         request->peer->deadline_ms = 0; /* what now takes time is ours */
         request->state = HTTP_REQUEST_RUNNING;
-        request->route->handler(server->arg, request);
+        if (is_body_text(request))
+            request->route->handler(server->arg, request);
+        else
+            http_answer_problem(request, 400, "The body is no UTF-8.", NULL, NULL);
         if (request->state == HTTP_REQUEST_RUNNING) {
             request->state = HTTP_REQUEST_HELD;
             request->is_suspended = true;

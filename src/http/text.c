@@ -1,4 +1,5 @@
 /* text.c - percent encoding, UTF-8, media types, the names of status codes. */
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,39 +42,59 @@ size_t http_text_unescape(void *arg, struct MHD_Connection *connection, char *te
     return (size_t)(out - text);
 }
 
+#define NO_CODE UINT_MAX
+
+/* Takes the code point at `*text`, which ends before `end`; NO_CODE: malformed. */
+static unsigned take_code(const unsigned char **text, const unsigned char *end)
+{
+    const unsigned char *p = *text;
+    unsigned rest;    /* octets that follow */
+    unsigned low = 0; /* the smallest code point of this length: overlong forms are refused */
+    unsigned code;
+
+    if (*p < 0x80) {
+        rest = 0, code = *p;
+    } else if (*p >= 0xC2 && *p <= 0xDF) {
+        rest = 1, code = *p & 0x1Fu, low = 0x80;
+    } else if (*p >= 0xE0 && *p <= 0xEF) {
+        rest = 2, code = *p & 0x0Fu, low = 0x800;
+    } else if (*p >= 0xF0 && *p <= 0xF4) {
+        rest = 3, code = *p & 0x07u, low = 0x10000;
+    } else {
+        return NO_CODE;
+    }
+    p++;
+    for (; rest > 0; rest--, p++) {
+        if (p == end || (*p & 0xC0) != 0x80)
+            return NO_CODE;
+        code = code << 6 | (*p & 0x3Fu);
+    }
+    if (code < low || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+        return NO_CODE;
+    *text = p;
+    return code;
+}
+
 bool http_text_is_clean(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
+    const unsigned char *end = p + strlen(text);
 
-    while (*p) {
-        unsigned rest;    /* octets that follow */
-        unsigned low = 0; /* the smallest code point of this length: overlong forms are refused */
-        unsigned code;
+    while (p < end) {
+        const unsigned code = take_code(&p, end);
 
-        if (*p < 0x80) {
-            if (*p < 0x20 || *p == 0x7F)
-                return false;
-            p++;
-            continue;
-        }
-        if (*p >= 0xC2 && *p <= 0xDF) {
-            rest = 1, code = *p & 0x1Fu, low = 0x80;
-        } else if (*p >= 0xE0 && *p <= 0xEF) {
-            rest = 2, code = *p & 0x0Fu, low = 0x800;
-        } else if (*p >= 0xF0 && *p <= 0xF4) {
-            rest = 3, code = *p & 0x07u, low = 0x10000;
-        } else {
+        if (code == NO_CODE || code < 0x20 || (code >= 0x7F && code < 0xA0))
             return false;
-        }
-        p++;
-        for (; rest > 0; rest--, p++) {
-            if ((*p & 0xC0) != 0x80)
-                return false;
-            code = code << 6 | (*p & 0x3Fu);
-        }
-        if (code < low || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
-            return false;
-        if (code < 0xA0) /* the control characters above ASCII */
+    }
+    return true;
+}
+
+bool http_text_is_utf8(const uint8_t *text, size_t size)
+{
+    const unsigned char *p = text;
+
+    while (p < text + size) {
+        if (take_code(&p, text + size) == NO_CODE)
             return false;
     }
     return true;
