@@ -319,8 +319,8 @@ struct deployment *deployment_init(void *memory, const struct deployment_params 
 /*
  * Makes it as it was stored. DEPLOYMENT_EVENT_RESTORED comes next.
  *
- * ERR_FORMAT  a stored state, stage, call, command or counter is none that this program can have
- * written
+ * ERR_FORMAT  a stored state, stage, call, command, time or number is none that this program can
+ * have written, or two of them do not go together
  */
 MUST_CHECK enum err deployment_restore(void *memory, const struct deployment_params *params,
                                        const struct transmission *transmission,

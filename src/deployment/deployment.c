@@ -8,6 +8,8 @@
 
 #define NOT_IN_HEAP UINT32_MAX
 
+#define TIME_MAX_MS INT64_C(253402300799999) /* the end of the year 9999 */
+
 /* After a restart deadlines wait for the events that the broker kept. */
 #define ANSWER_GRACE_MS 60000
 
@@ -249,23 +251,64 @@ struct deployment *deployment_init(void *memory, const struct deployment_params 
     return d;
 }
 
+/* Sums of stored times must not overflow. */
+static bool is_time(int64_t ms)
+{
+    return ms >= 0 && ms <= TIME_MAX_MS;
+}
+
+static bool is_deadline(int64_t ms)
+{
+    return is_time(ms) || ms == DEPLOYMENT_NEVER;
+}
+
 static bool is_sane_transmission(const struct deployment_params *p, const struct transmission *t)
 {
     return (unsigned)t->state < TRANSMISSION_STATE_COUNT &&
            (unsigned)t->frame_kind <= FRAME_STATUS &&
            (unsigned)t->frame_call <= FRAME_CALL_UNKNOWN &&
            t->gateway_count <= DEPLOYMENT_GATEWAYS_MAX && t->next_number >= 1 &&
-           t->last_number >= p->fragment_count && t->next_number <= t->last_number + 1 &&
+           t->last_number >= p->fragment_count && t->last_number <= FRAG_NUMBER_MAX &&
+           t->next_number <= t->last_number + 1 &&
+           (t->frame_call == FRAME_CALL_NONE || t->frame_kind != FRAME_FRAGMENT ||
+            t->next_number <= t->last_number) &&
            t->clean_index <= p->device_count &&
            (unsigned)t->resume_state < TRANSMISSION_STATE_COUNT &&
            (t->state != TRANSMISSION_TAKE_OVER || t->resume_state == TRANSMISSION_TRANSMIT ||
-            t->resume_state == TRANSMISSION_STATUS);
+            t->resume_state == TRANSMISSION_STATUS) &&
+           is_time(t->started_ms) && is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
+           is_time(t->frame_emission_ms) && is_deadline(t->deadline_ms);
 }
 
-static bool is_sane_device(const struct device *dev)
+/* Which stages go with a state: only devices that are set up receive, and the end is all devices'.
+ */
+static bool is_stage_of(enum transmission_state state, enum device_stage stage)
 {
-    return dev->stage < DEVICE_STAGE_COUNT && dev->reason < REASON_COUNT &&
-           dev->call <= CALL_SENT && dev->command < COMMAND_COUNT;
+    if (device_stage_is_terminal(stage)) {
+        return true;
+    }
+    if (state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS ||
+        state == TRANSMISSION_TAKE_OVER) {
+        return stage == DEVICE_RECEIVING;
+    }
+    return state != TRANSMISSION_RELEASE && state != TRANSMISSION_DONE;
+}
+
+static bool is_sane_device(const struct transmission *t, const struct device *dev)
+{
+    if (dev->stage >= DEVICE_STAGE_COUNT || dev->reason >= REASON_COUNT || dev->call > CALL_SENT ||
+        dev->command >= COMMAND_COUNT || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
+        return false;
+    }
+    bool is_terminal = device_stage_is_terminal((enum device_stage)dev->stage);
+    bool has_deadline = dev->deadline_ms != DEPLOYMENT_NEVER;
+
+    return (dev->stage == DEVICE_FAILED) == (dev->reason != REASON_NONE) &&
+           (dev->call == CALL_NONE || dev->command != COMMAND_NONE) &&
+           /* Nothing that waits for a time may wait for ever. */
+           (is_terminal ? !has_deadline && dev->call == CALL_NONE
+                        : has_deadline || (dev->call != CALL_QUEUED && dev->call != CALL_SENT)) &&
+           is_stage_of(t->state, (enum device_stage)dev->stage);
 }
 
 enum err deployment_restore(void *memory, const struct deployment_params *params,
@@ -276,7 +319,7 @@ enum err deployment_restore(void *memory, const struct deployment_params *params
         return ERR_FORMAT;
     }
     for (uint32_t i = 0; i < params->device_count; i++) {
-        if (!is_sane_device(&devices[i])) {
+        if (!is_sane_device(transmission, &devices[i])) {
             return ERR_FORMAT;
         }
     }
@@ -471,25 +514,15 @@ void deployment_assert_invariant(const struct deployment *d)
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         const struct device *dev = &d->devices[i];
-        assert(is_sane_device(dev));
+        assert(is_sane_device(t, dev));
         stages[dev->stage]++;
         answered += is_answered(dev);
-        assert((dev->stage == DEVICE_FAILED) == (dev->reason != REASON_NONE));
         assert((dev->deadline_ms == DEPLOYMENT_NEVER) == (dev->heap_index == NOT_IN_HEAP));
         if (dev->heap_index != NOT_IN_HEAP) {
             with_deadline++;
             assert(d->heap[dev->heap_index] == i);
             assert(dev->heap_index == 0 || !is_earlier(d, i, d->heap[(dev->heap_index - 1) / 2]));
         }
-        if (device_stage_is_terminal(dev->stage)) {
-            assert(dev->deadline_ms == DEPLOYMENT_NEVER);
-        } else {
-            assert(t->state != TRANSMISSION_RELEASE && t->state != TRANSMISSION_DONE);
-        }
-        /* Nothing that waits for a time may wait for ever. */
-        assert((dev->call != CALL_QUEUED && dev->call != CALL_SENT && dev->call != CALL_UNKNOWN) ||
-               dev->deadline_ms != DEPLOYMENT_NEVER || device_stage_is_terminal(dev->stage) ||
-               dev->call == CALL_UNKNOWN);
     }
     assert(memcmp(stages, d->stage_count, sizeof(stages)) == 0);
     assert(answered == d->answered_count);

@@ -171,6 +171,10 @@ static enum err parse_deployment(const struct pg_results *results, struct stored
         return err;
     }
     stored->image = pg_bytes(results, 0, 0, 3, &stored->image_size);
+    if (stored->image_size + stored->params.padding_size !=
+        (size_t)stored->params.fragment_count * stored->params.fragment_size) {
+        return ERR_FORMAT;
+    }
     stored->mc_key_id = store_must(strdup(pg_text(results, 1, 0, 0)));
     stored->mc_key_sealed = pg_bytes(results, 1, 0, 1, &stored->mc_key_sealed_size);
     err = parse_row(results, 1, 0, 2, transmission_fields, transmission_field_count,

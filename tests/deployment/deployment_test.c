@@ -180,7 +180,7 @@ static struct deployment *restored(void *memory, enum transmission_state state,
         devices[i].uplink_interval_s = 60;
         devices[i].stage = (uint8_t)stage;
         devices[i].reason = stage == DEVICE_FAILED ? REASON_ABORTED : REASON_NONE;
-        devices[i].call = (uint8_t)call;
+        devices[i].call = device_stage_is_terminal(stage) ? CALL_NONE : (uint8_t)call;
         devices[i].command = COMMAND_GROUP;
         devices[i].flags = DEVICE_HAS_GROUP | DEVICE_HAS_VERSION;
         devices[i].deadline_ms = device_stage_is_terminal(stage) ? DEPLOYMENT_NEVER : NOW_MS;
@@ -351,6 +351,23 @@ static void restoring_refuses_what_was_never_written(void **state)
     assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
     devices[1].stage = 0;
     devices[2].call = 9;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    devices[2].call = CALL_UNKNOWN; /* of no command */
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    devices[2].call = CALL_NONE;
+    devices[2].reason = REASON_ABORTED; /* and did not fail */
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    devices[2].stage = DEVICE_FAILED; /* and waits for something */
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    devices[2].deadline_ms = DEPLOYMENT_NEVER;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    t.state = TRANSMISSION_TRANSMIT; /* with devices that are not set up */
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.state = TRANSMISSION_SETUP;
+    t.last_number = 16384;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
+    t.last_number = 120;
+    t.session_time_ms = INT64_MAX;
     assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_FORMAT);
     free(memory);
 }

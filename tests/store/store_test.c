@@ -176,7 +176,7 @@ static struct deployment_params some_params(void)
     struct deployment_params params = {
         .device_count = 3,
         .fragment_count = 1,
-        .fragment_size = 6,
+        .fragment_size = 11,
         .padding_size = 5,
         .coded_count = 255,
         .frag_index = 3,
