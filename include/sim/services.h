@@ -10,6 +10,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "sim/faults.h"
+#include "google/protobuf/timestamp.pb-c.h"
 #include "sim/grpc_server.h"
 #include "sim/network.h"
 
@@ -45,6 +46,9 @@ void services_fail_missing(const struct network *network, struct grpc_call *call
 /* These fail the call with ChirpStack's status when the text is malformed. */
 bool services_uuid(struct grpc_call *call, const char *text, struct uuid *ret_id);
 bool services_eui(struct grpc_call *call, const char *text, uint64_t *ret_eui);
+/* Likewise for a time that is out of range; INT64_MAX where `from` is NULL. */
+bool services_time(struct grpc_call *call, const Google__Protobuf__Timestamp *from,
+                   int64_t *ret_ms);
 /* The device with that EUI; NULL after failing the call. */
 struct sim_device *services_device(struct network *network, struct grpc_call *call,
                                    const char *eui_text);

@@ -248,7 +248,9 @@ enum err multicast_enqueue(struct network *network, struct multicast_group *grou
                                       .expires_ms = expires_ms,
                                       .f_port = f_port,
                                       .size = size};
-        memcpy(row->payload, payload, size);
+        if (size > 0) {
+            memcpy(row->payload, payload, size);
+        }
         at_ms += margin_ms;
         *group->rows_end = row;
         group->rows_end = &row->next;

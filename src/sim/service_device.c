@@ -222,7 +222,7 @@ static void enqueue_item(struct network *network, struct grpc_call *call,
                          const Api__EnqueueDeviceQueueItemRequest *req)
 {
     const Api__DeviceQueueItem *wanted = req->queue_item;
-    struct queue_item item = {.expires_ms = INT64_MAX};
+    struct queue_item item = {.id = {{0}}};
     uint64_t eui;
 
     if (!services_eui(call, wanted->dev_eui, &eui)) {
@@ -248,6 +248,9 @@ static void enqueue_item(struct network *network, struct grpc_call *call,
                       "FCntDown must be set for encrypted queue-items");
         return;
     }
+    if (!services_time(call, wanted->expires_at, &item.expires_ms)) {
+        return;
+    }
     if (req->flush_queue) {
         device_queue_flush(d, false);
     }
@@ -257,10 +260,9 @@ static void enqueue_item(struct network *network, struct grpc_call *call,
     /* Payloads beyond any data rate are kept at 243 octets, which is too large as well. */
     item.size = (uint8_t)(wanted->data.len > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX + 1
                                                                      : wanted->data.len);
-    memcpy(item.payload, wanted->data.data,
-           item.size > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX : item.size);
-    if (wanted->expires_at != NULL) {
-        item.expires_ms = wanted->expires_at->seconds * 1000 + wanted->expires_at->nanos / 1000000;
+    if (item.size > 0) {
+        memcpy(item.payload, wanted->data.data,
+               item.size > DEVICE_PAYLOAD_SIZE_MAX ? DEVICE_PAYLOAD_SIZE_MAX : item.size);
     }
     if (device_queue_add(d, &item) != ERR_OK) {
         services_fail(call, GRPC_INTERNAL, "the simulator's device queue is full");

@@ -259,7 +259,7 @@ static void enqueue_item(struct network *network, struct grpc_call *call,
     struct multicast_group *group = group_of(network, call, item->multicast_group_id);
     Api__EnqueueMulticastGroupQueueItemResponse rep =
         API__ENQUEUE_MULTICAST_GROUP_QUEUE_ITEM_RESPONSE__INIT;
-    int64_t expires_ms = INT64_MAX;
+    int64_t expires_ms;
 
     if (group == NULL) {
         return;
@@ -269,8 +269,8 @@ static void enqueue_item(struct network *network, struct grpc_call *call,
                       "FPort must be between 1 - 255"); /* flattened on this path */
         return;
     }
-    if (item->expires_at != NULL) {
-        expires_ms = item->expires_at->seconds * 1000 + item->expires_at->nanos / 1000000;
+    if (!services_time(call, item->expires_at, &expires_ms)) {
+        return;
     }
     if (multicast_enqueue(network, group, (uint8_t)item->f_port, item->data.data, item->data.len,
                           expires_ms, &rep.f_cnt) != ERR_OK) {

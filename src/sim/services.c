@@ -7,6 +7,10 @@
 
 #define BEARER "Bearer "
 
+/* The years 1 to 9999, which google.protobuf.Timestamp is for. */
+#define TIMESTAMP_MIN_S INT64_C(-62135596800)
+#define TIMESTAMP_MAX_S INT64_C(253402300799)
+
 void services_fail(struct grpc_call *call, enum grpc_status status, const char *format, ...)
 {
     va_list args;
@@ -70,6 +74,20 @@ bool services_eui(struct grpc_call *call, const char *text, uint64_t *ret_eui)
     }
     services_fail(call, GRPC_INTERNAL, "Invalid character or length in EUI64: \"%s\"", text);
     return false;
+}
+
+bool services_time(struct grpc_call *call, const Google__Protobuf__Timestamp *from, int64_t *ret_ms)
+{
+    if (from == NULL) {
+        *ret_ms = INT64_MAX;
+        return true;
+    }
+    if (from->seconds < TIMESTAMP_MIN_S || from->seconds > TIMESTAMP_MAX_S) {
+        services_fail(call, GRPC_INVALID_ARGUMENT, "timestamp out of range");
+        return false;
+    }
+    *ret_ms = from->seconds * 1000 + from->nanos / 1000000;
+    return true;
 }
 
 struct sim_device *services_device(struct network *network, struct grpc_call *call,
