@@ -171,6 +171,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
             end--;
         free(buffer->location);
         buffer->location = format_text("%.*s", (int)(end - start), data + start);
+        clean_text(buffer->location);
     }
     return size;
 }
@@ -274,6 +275,8 @@ static enum exit_code perform(struct api *api, struct answer *answer)
                               .location = buffer.location};
     curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     answer->json = cJSON_ParseWithLengthOpts(answer->body, answer->size, &end, false);
+    if (!api->is_json)
+        clean_json(answer->json);
     if (answer->status / 100 == 2 && (answer->json || answer->size == 0))
         return EXIT_DONE;
     if (!answer->json) {

@@ -95,8 +95,8 @@ struct answer {
     long status;
     char *body; /* ends with a zero; never NULL after a call that worked */
     size_t size;
-    cJSON *json;    /* NULL: empty, or none */
-    char *location; /* NULL: none */
+    cJSON *json;    /* NULL: empty, or none; without --json its texts are clean */
+    char *location; /* clean; NULL: none */
 };
 
 /* Ready to call the server that the options and the environment name. NULL was explained. */
@@ -141,7 +141,9 @@ __attribute__((format(printf, 1, 2))) char *format_text(const char *format, ...)
 uint8_t *read_file(const char *path, size_t size_max, size_t *ret_size);
 /* What a server or device says may hold anything: control characters become '?'. */
 void print_clean(FILE *out, const char *text);
-const char *json_text(const cJSON *object, const char *name);              /* "" if it is none */
+void clean_text(char *text);
+void clean_json(cJSON *json);                                 /* all its texts and names */
+const char *json_text(const cJSON *object, const char *name); /* "" if it is none */
 double json_number(const cJSON *object, const char *name, double instead); /* null, missing */
 /* Members as a cell: texts, numbers, "-" for null. The result lives until the 16th call after. */
 const char *json_cell(const cJSON *object, const char *name);

@@ -11,6 +11,7 @@
 #define REQUEST_PAUSE_MS 200  /* before the first look at a request; doubles */
 #define PAUSE_MAX_MS     2000 /* up to this */
 #define DEVICES_PAGE     500
+#define DEVICES_MAX      100000 /* of a deployment; a server that pages for ever */
 
 const struct option deployment_create_options[] = {
     {OPTION_ONE, "image", "ID", "the image (needed)"},
@@ -368,7 +369,7 @@ static void print_counts(FILE *out, const cJSON *object, const char *title)
 
     cJSON_ArrayForEach(item, object)
     {
-        if (!cJSON_IsNumber(item) || item->valuedouble <= 0)
+        if (!cJSON_IsNumber(item) || item->valuedouble <= 0 || !item->string)
             continue;
         fprintf(out, "%-18s%8.0f  ", label, item->valuedouble);
         for (const char *c = item->string; *c; c++)
@@ -532,7 +533,7 @@ enum exit_code deployment_devices(const struct args *args)
             cJSON_AddItemToArray(all, device);
         count += page;
         answer_release(&answer);
-        if (page == 0 || count >= total)
+        if (page == 0 || count >= total || count >= DEVICES_MAX)
             break;
     }
     if (code == EXIT_DONE && is_json) {

@@ -97,7 +97,7 @@ static void print_status(const cJSON *status)
     printf("%-14s", "deployments");
     cJSON_ArrayForEach(item, deployments)
     {
-        if (!cJSON_IsNumber(item) || item->valuedouble <= 0)
+        if (!cJSON_IsNumber(item) || item->valuedouble <= 0 || !item->string)
             continue;
         printf("%s%.0f ", is_first ? "" : ", ", item->valuedouble);
         print_clean(stdout, item->string);

@@ -10,6 +10,8 @@
 #define CELLS     16
 #define CELL_SIZE 160
 
+#define SPAN_MAX_S 1e15 /* what a server says may be any number */
+
 void complain(const char *format, ...)
 {
     va_list args;
@@ -88,12 +90,42 @@ uint8_t *read_file(const char *path, size_t size_max, size_t *ret_size)
     return data;
 }
 
-void print_clean(FILE *out, const char *text)
+void clean_text(char *text)
 {
+    unsigned char before = 0;
+
     for (; *text; text++) {
         const unsigned char c = (unsigned char)*text;
 
-        fputc(c < 0x20 || c == 0x7F ? '?' : c, out);
+        /* U+0080 .. U+009F: terminals obey these, too. */
+        if (c < 0x20 || c == 0x7F || (before == 0xC2 && c < 0xA0))
+            *text = '?';
+        if (*text == '?' && before == 0xC2)
+            text[-1] = '?';
+        before = c;
+    }
+}
+
+void print_clean(FILE *out, const char *text)
+{
+    char *copy = need(strdup(text));
+
+    clean_text(copy);
+    fputs(copy, out);
+    free(copy);
+}
+
+void clean_json(cJSON *json)
+{
+    cJSON *item;
+
+    if (cJSON_IsString(json))
+        clean_text(json->valuestring);
+    cJSON_ArrayForEach(item, json)
+    {
+        if (item->string)
+            clean_text(item->string);
+        clean_json(item);
     }
 }
 
@@ -170,7 +202,9 @@ bool parse_time(const char *text, double *ret_s)
 const char *span_cell(double seconds)
 {
     char *text = cell();
-    const long long s = seconds < 0 ? 0 : (long long)(seconds + 0.999);
+    const long long s = seconds < 0            ? 0
+                        : seconds < SPAN_MAX_S ? (long long)(seconds + 0.999)
+                                               : (long long)SPAN_MAX_S;
 
     if (s < 60)
         snprintf(text, CELL_SIZE, "%lld s", s);

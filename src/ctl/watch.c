@@ -79,7 +79,8 @@ static void clear_block(struct watch *watch)
 
 static void print_bar(const char *title, double done, double total, const char *rest)
 {
-    const int filled = total > 0 ? (int)(done / total * BAR_SIZE) : 0;
+    const double share = total > 0 && done > 0 ? done / total : 0;
+    const int filled = share < 1 ? (int)(share * BAR_SIZE) : BAR_SIZE;
 
     printf("  %-10s[", title);
     for (int i = 0; i < BAR_SIZE; i++)
@@ -89,7 +90,8 @@ static void print_bar(const char *title, double done, double total, const char *
 
 static const char *time_left(const struct watch *watch)
 {
-    const double left_s = number(watch, "remaining_s"); /* by the daemon's clock, which may run faster */
+    const double left_s =
+        number(watch, "remaining_s"); /* by the daemon's clock, which may run faster */
 
     return !is_over(watch) && left_s > 0 ? span_cell(left_s) : NULL;
 }
@@ -177,6 +179,8 @@ static void on_event(void *arg, const char *event, const char *data)
     struct watch *watch = arg;
     cJSON *json = cJSON_Parse(data);
 
+    if (!watch->is_json)
+        clean_json(json);
     if (json && strcmp(event, "deployment") == 0 && strcmp(json_text(json, "id"), watch->id) == 0) {
         take(watch, json, data);
         if (!watch->is_tty)
