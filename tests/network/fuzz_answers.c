@@ -84,7 +84,13 @@ struct expected {
     unsigned call, done_count;
 };
 
-enum { CALL_READ_PROFILE = 8, CALL_READ_ROOT_KEY = 9, CALL_RANDOM_ADDRESS = 10, CALL_COUNT = 15 };
+enum {
+    CALL_CREATE_GROUP = 2,
+    CALL_READ_PROFILE = 8,
+    CALL_READ_ROOT_KEY = 9,
+    CALL_RANDOM_ADDRESS = 10,
+    CALL_COUNT = 15
+};
 
 static void on_done(void *arg, enum network_outcome outcome, const char *text,
                     const struct network_answer *answer)
@@ -101,7 +107,10 @@ static void on_done(void *arg, enum network_outcome outcome, const char *text,
     for (size_t i = 0; i < answer->eui_count; i++) {
         assert(answer->euis != NULL);
     }
-    if (expected->call == CALL_READ_PROFILE) {
+    if (expected->call == CALL_CREATE_GROUP) {
+        static const struct uuid none;
+        assert(memcmp(&answer->id, &none, sizeof(none)) != 0);
+    } else if (expected->call == CALL_READ_PROFILE) {
         check_profile(&answer->profile);
     } else if (expected->call == CALL_READ_ROOT_KEY) {
         assert(answer->key != NULL && !key_is_zero(answer->key));
@@ -127,7 +136,7 @@ static void make_call(struct chirpstack *cs, struct expected *expected)
     case 1:
         chirpstack_read_queue(cs, 1, on_done, expected);
         break;
-    case 2:
+    case CALL_CREATE_GROUP:
         chirpstack_create_group(cs, &group, on_done, expected);
         break;
     case 3:

@@ -7,6 +7,19 @@
 
 #define LIST_LIMIT 100
 
+/* A group's id; all zero stands for none in driver.h, so a server's must be another. */
+static enum err parse_group_id(const char *text, struct uuid *ret_id)
+{
+    static const struct uuid none;
+    struct uuid id;
+
+    if (uuid_parse(text, &id) != ERR_OK || memcmp(&id, &none, sizeof(none)) == 0) {
+        return ERR_FORMAT;
+    }
+    *ret_id = id;
+    return ERR_OK;
+}
+
 /* create: look for the name first, so that a repeat after a crash finds what the first try made */
 
 static void on_created(void *arg, enum grpc_result result, int status, const char *text,
@@ -19,7 +32,7 @@ static void on_created(void *arg, enum grpc_result result, int status, const cha
     if (outcome == NETWORK_DONE) {
         Api__CreateMulticastGroupResponse *response =
             api__create_multicast_group_response__unpack(NULL, size, message);
-        if (response == NULL || uuid_parse(response->id, &answer.id) != ERR_OK) {
+        if (response == NULL || parse_group_id(response->id, &answer.id) != ERR_OK) {
             outcome = NETWORK_UNKNOWN;
             text = "the answer to Create has no id";
         }
@@ -48,7 +61,7 @@ static enum network_outcome find_by_name(const struct request *r, enum grpc_resu
     outcome = NETWORK_MISSING;
     for (size_t i = 0; i < response->n_result; i++) {
         if (strcmp(response->result[i]->name, r->name) == 0 &&
-            uuid_parse(response->result[i]->id, ret_id) == ERR_OK) {
+            parse_group_id(response->result[i]->id, ret_id) == ERR_OK) {
             outcome = NETWORK_DONE;
         }
     }
