@@ -40,7 +40,7 @@ void take_over_enter(struct deployment *d)
     t->old_group_id = t->group_id;
     t->group_id = none;
     t->group_number++;
-    t->f_cnt += COUNTER_AHEAD;
+    t->f_cnt = t->f_cnt < UINT32_MAX - COUNTER_AHEAD ? t->f_cnt + COUNTER_AHEAD : UINT32_MAX;
     t->has_gateways = false;
     group_call(d, DEPLOYMENT_ACTION_CREATE_GROUP);
 }

@@ -276,7 +276,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {release_calls, TO(DONE)},
-                [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
+                [DEPLOYMENT_EVENT_OLD_QUEUE] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
         [TRANSMISSION_TAKE_OVER] =
