@@ -141,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input in = {data, size};
     struct world world = {.now_ms = START_MS};
     struct services services = {.network = &network, .token = "token"};
+    faults_init(&services.faults, "", 1);
     char error[OPTIONS_ERROR_SIZE];
 
     options_init(&options);
