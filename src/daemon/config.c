@@ -11,7 +11,7 @@
 #include "base/hex.h"
 #include "config_table.h"
 #include "lorawan/keys.h"
-#include "network/chirpstack/topic.h"
+#include "network/chirpstack/topics.h"
 
 #define SECRET_SIZE_MAX 4096
 
@@ -278,7 +278,7 @@ static void check_whole(struct reading *r)
     if (!is_level) {
         complain(r, "log.level", c->log_level, "must be debug, info, warning or error");
     }
-    if (topic_check(c->mqtt_event_topic, &text) != ERR_OK) {
+    if (topics_check(c->mqtt_event_topic, &text) != ERR_OK) {
         complain(r, "mqtt.event_topic", c->mqtt_event_topic, text);
     }
     if ((c->mqtt_cert_file[0] == '\0') != (c->mqtt_key_file[0] == '\0')) {

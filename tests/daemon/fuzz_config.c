@@ -6,7 +6,7 @@
 
 #include "config_table.h"
 #include "lib/fuzz_file.h"
-#include "network/chirpstack/topic.h"
+#include "network/chirpstack/topics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,7 +59,7 @@ static void check_file(const char *name, FILE *complaints)
     for (size_t k = 0; k < config_key_count; k++) {
         check_key(&config, &config_keys[k]);
     }
-    assert(topic_check(config.mqtt_event_topic, &text) == ERR_OK);
+    assert(topics_check(config.mqtt_event_topic, &text) == ERR_OK);
     config_release(&config);
 }
 

@@ -7,7 +7,6 @@
 
 #include "impl.h"
 #include "network/chirpstack/events.h"
-#include "network/chirpstack/topic.h"
 
 #define WARNING_PAUSE_MS 60000
 #define CLIENT_ID_SIZE   200
@@ -37,12 +36,12 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
     struct network_stream *stream = arg;
     struct chirpstack *cs = stream->cs;
     uint8_t buffer[NETWORK_PAYLOAD_MAX];
-    enum events_topic kind;
+    struct topic from;
     struct network_event event;
     const char *field = "";
     char text[200];
 
-    if (!topic_event(cs->event_topic, topic, &kind)) {
+    if (topics_read(&cs->topics, topic, &from) != ERR_OK) {
         warn(cs, WARNING_TOPIC, "an MQTT message came on a topic that is no event's");
         return;
     }
@@ -51,12 +50,12 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
              "events come at QoS 0: set qos = 1 in ChirpStack's [integration.mqtt], or events are "
              "lost while fuotad is away");
     }
-    enum err err = events_decode(kind, payload, size, cs->leap_s, buffer, &event, &field);
+    enum err err = events_decode(from.event, payload, size, cs->leap_s, buffer, &event, &field);
     if (err == ERR_OK) {
         cs->callbacks.on_event(stream->arg, &event);
     } else if (err != ERR_MISSING) {
         snprintf(text, sizeof(text), "an event '%s' cannot be read and is ignored: %s",
-                 events_topic_name(kind), field);
+                 events_topic_name(from.event), field);
         warn(cs, WARNING_EVENT, text);
     }
 }
@@ -101,12 +100,10 @@ static bool has(const struct uuid *list, size_t count, const struct uuid *id)
 static void change(struct network_stream *stream, const struct uuid *application,
                    void (*apply)(struct mqtt *, const char *))
 {
-    char id[UUID_TEXT_SIZE], filter[TOPIC_SIZE];
+    char filter[TOPICS_FILTER_SIZE];
 
-    uuid_format(application, id);
     for (unsigned t = 0; t < EVENTS_TOPIC_COUNT; t++) {
-        topic_fill(stream->cs->event_topic, id, "+", events_topic_name((enum events_topic)t),
-                   filter);
+        topics_filter(&stream->cs->topics, application, (enum events_topic)t, filter);
         apply(stream->mqtt, filter);
     }
 }
@@ -248,6 +245,7 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
     cs->arg = arg;
     cs->leap_s = options->leap_s;
     cs->event_topic = must(strdup(options->event_topic));
+    topics_init(&cs->topics, cs->event_topic);
     copy_mqtt_options(cs, &options->mqtt);
     enum err err = mqtt_check_options(&cs->mqtt);
     if (err != ERR_OK) {

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "network/chirpstack/chirpstack.h"
+#include "network/chirpstack/topics.h"
 
 struct chirpstack {
     uv_loop_t *loop;
@@ -18,6 +19,7 @@ struct chirpstack {
     unsigned calls_failed;                     /* in a row */
     uv_timer_t calm;                           /* ends a trouble that no call has shown for long */
     char *event_topic;
+    struct topics topics;
     int leap_s;
     uint64_t next_warning[4]; /* uv_now(), of each kind */
     void (*on_closed)(void *arg);
