@@ -49,9 +49,14 @@ struct network_event {
 };
 
 struct network_callbacks {
-    /* Of a stream, with its `arg`. One event of the current batch. */
+    /* Of a stream, with its `arg`. Whether anybody wants the events of this device. Asked before an
+     * event is read, where the message says itself whose it is; what is not wanted is acknowledged
+     * and forgotten. The event may turn out to be another device's all the same. */
+    bool (*is_wanted)(void *arg, const struct uuid *application_id, uint64_t dev_eui);
+    /* One event of the current batch. */
     void (*on_event)(void *arg, const struct network_event *event);
-    /* The batch is over; no further one comes before acknowledge(). */
+    /* The batch is over; no further one comes before acknowledge(). A batch without any event does
+     * not come here: the driver acknowledges it itself. */
     void (*on_batch)(void *arg);
     /* The stream's connection came (`text` NULL) or went (why). After it came events may be
      * missing: `is_session_kept` says whether the broker kept them. */

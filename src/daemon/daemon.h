@@ -230,6 +230,7 @@ void engine_start(struct daemon *daemon);
 void engine_reload(struct daemon *daemon);
 /* Steps one event of a deployment now. */
 void engine_step(struct daemon *daemon, struct running *r, struct deployment_event *event);
+bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui);
 void engine_on_network_event(void *arg, const struct network_event *event);
 void engine_on_batch(void *arg);
 /* The store_turn of this turn, for whoever has something to save in the slot's name. */

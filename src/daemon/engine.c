@@ -479,6 +479,33 @@ void engine_step_network_event(struct daemon *daemon, struct running *r, uint32_
     engine_step(daemon, r, &out);
 }
 
+/* An application of the clock service may have requests from any of its devices. */
+static bool is_clock_served(const struct daemon *daemon, const struct uuid *application_id)
+{
+    struct uuid served;
+
+    for (char *const *a = daemon->config.clock_service_applications; *a != NULL; a++) {
+        if (uuid_parse(*a, &served) == ERR_OK &&
+            memcmp(&served, application_id, sizeof(served)) == 0) {
+            return daemon->config.clock_service_enabled;
+        }
+    }
+    return false;
+}
+
+bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui)
+{
+    const struct slot *slot = arg;
+    const struct daemon *daemon = slot->daemon;
+    size_t cursor = 0;
+    uint32_t index;
+
+    /* Before it is known what runs, the batch is rejected. */
+    return slot->state != SLOT_READY || daemon->must_reload || daemon->is_stopping ||
+           is_clock_served(daemon, application_id) ||
+           running_of_device(daemon, dev_eui, &cursor, &index) != NULL;
+}
+
 void engine_on_network_event(void *arg, const struct network_event *event)
 {
     struct slot *slot = arg;

@@ -446,6 +446,7 @@ static enum err start_network(struct daemon *daemon)
 {
     const struct config *c = &daemon->config;
     static const struct network_callbacks callbacks = {
+        .is_wanted = engine_is_wanted,
         .on_event = engine_on_network_event,
         .on_batch = engine_on_batch,
         .on_events_state = slots_on_events_state,

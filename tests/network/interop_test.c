@@ -468,8 +468,11 @@ static const char *install(void)
 static int begin(void **state)
 {
     (void)state;
-    static const struct network_callbacks callbacks = {
-        on_event, on_batch, on_events_state, NULL, on_text, on_text};
+    static const struct network_callbacks callbacks = {.on_event = on_event,
+                                                       .on_batch = on_batch,
+                                                       .on_events_state = on_events_state,
+                                                       .on_calls_state = on_text,
+                                                       .on_warning = on_text};
     const char *const argv[] = {"node", SOURCE "/server.js", FOLDER, NULL};
     char line[100];
     int fd;

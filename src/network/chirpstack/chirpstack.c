@@ -50,8 +50,13 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
              "events come at QoS 0: set qos = 1 in ChirpStack's [integration.mqtt], or events are "
              "lost while fuotad is away");
     }
+    if (from.has_device &&
+        !cs->callbacks.is_wanted(stream->arg, &from.application_id, from.dev_eui)) {
+        return; /* most of a network's traffic ends here, unread */
+    }
     enum err err = events_decode(from.event, payload, size, cs->leap_s, buffer, &event, &field);
     if (err == ERR_OK) {
+        stream->event_count++;
         cs->callbacks.on_event(stream->arg, &event);
     } else if (err != ERR_MISSING) {
         snprintf(text, sizeof(text), "an event '%s' cannot be read and is ignored: %s",
@@ -60,11 +65,26 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
     }
 }
 
+static void on_acknowledging(uv_timer_t *timer)
+{
+    struct network_stream *stream = timer->data;
+
+    mqtt_acknowledge(stream->mqtt);
+}
+
 static void on_batch(void *arg)
 {
     struct network_stream *stream = arg;
+    bool has_events = stream->event_count > 0;
 
-    stream->cs->callbacks.on_batch(stream->arg);
+    stream->event_count = 0;
+    if (has_events) {
+        stream->cs->callbacks.on_batch(stream->arg);
+    } else {
+        /* Nothing waits for a commit. From the loop: acknowledging reads the next batch at once,
+         * and others must have their turn between two. */
+        uv_timer_start(&stream->acknowledging, on_acknowledging, 0, 0);
+    }
 }
 
 static void on_mqtt_state(void *arg, const char *text, bool is_session_kept)
@@ -155,16 +175,21 @@ static struct network_stream *open_stream(void *self, const char *name, void *ar
     options.client_id = client_id;
     stream->cs = cs;
     stream->arg = arg;
+    uv_timer_init(cs->loop, &stream->acknowledging);
+    stream->acknowledging.data = stream;
     if (mqtt_new(cs->loop, &options, &callbacks, stream, &stream->mqtt) != ERR_OK) {
         abort(); /* chirpstack_new() tried these options */
     }
     return stream;
 }
 
-static void on_stream_closed(void *arg)
+static void on_part_closed(void *arg)
 {
     struct network_stream *stream = arg;
 
+    if (--stream->open_parts > 0) {
+        return;
+    }
     if (stream->on_closed != NULL) {
         stream->on_closed(stream->closed_arg);
     }
@@ -172,11 +197,18 @@ static void on_stream_closed(void *arg)
     free(stream);
 }
 
+static void on_timer_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
 static void close_stream(struct network_stream *stream, void (*cb)(void *arg), void *arg)
 {
     stream->on_closed = cb;
     stream->closed_arg = arg;
-    mqtt_close(stream->mqtt, on_stream_closed, stream);
+    stream->open_parts = 2;
+    uv_close((uv_handle_t *)&stream->acknowledging, on_timer_closed);
+    mqtt_close(stream->mqtt, on_part_closed, stream);
 }
 
 static void free_driver(struct chirpstack *cs)

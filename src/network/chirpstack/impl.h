@@ -31,6 +31,9 @@ struct network_stream {
     struct chirpstack *cs;
     void *arg;
     struct mqtt *mqtt;
+    size_t event_count;       /* of the current batch, passed on */
+    uv_timer_t acknowledging; /* a batch without events */
+    unsigned open_parts;
     struct uuid *applications;
     size_t application_count;
     void (*on_closed)(void *arg);
