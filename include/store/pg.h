@@ -6,6 +6,8 @@
  * fails, none took effect. Batches are carried out in the order of pg_send(). When the connection
  * breaks, the batch under way fails with ERR_UNAVAILABLE and nobody knows whether it took effect;
  * batches behind it wait for the next connection, which is tried again and again.
+ *
+ * Each statement's text is parsed and planned once per connection: a program has few of them.
  */
 #ifndef STORE_PG_H
 #define STORE_PG_H
@@ -15,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "store/pg_array.h"
 
 struct uv_loop_s;
 struct pg;
@@ -51,6 +54,9 @@ void pg_batch_free(struct pg_batch *batch); /* of a batch that was not sent; NUL
 bool pg_batch_is_empty(const struct pg_batch *batch);
 /* Adds a statement; parameters are texts (NULL: SQL NULL), copied. */
 void pg_add(struct pg_batch *batch, const char *sql, size_t param_count, const char *const *params);
+/* Adds a statement whose parameters are arrays; takes them, and leaves them released. */
+void pg_add_arrays(struct pg_batch *batch, const char *sql, size_t param_count,
+                   struct pg_array *arrays);
 /* Takes the batch. */
 void pg_send(struct pg *pg, struct pg_batch *batch, pg_done_fn *done, void *arg);
 

@@ -1,6 +1,8 @@
 #include "store/pg.h"
 
 #include <assert.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +15,27 @@
 #define ANSWER_MS       5000  /* until a batch without an answer is told of */
 #define SQLSTATE_UNIQUE "23505"
 #define SQLSTATE_FENCE  "FU001" /* migrations/0002_slots.sql */
+/* The text was parsed when the tables were others, or somebody made the server forget it. */
+#define SQLSTATE_PLAN_IS_OLD  "0A000"
+#define SQLSTATE_NO_SUCH_NAME "26000"
+#define PREPARED_MAX          64
+/* A statement is planned once, perhaps when its tables were nearly empty: the plan must hold when
+ * they have grown. Every look-up has its index. */
+#define OPTIONS   "-c search_path=fuotad -c enable_seqscan=off -c jit=off"
+#define NAME_SIZE 16
 
 struct statement {
     char *sql;
     size_t param_count;
     char *params[PG_PARAMS_MAX];
+    int sizes[PG_PARAMS_MAX];   /* of binary ones */
+    int formats[PG_PARAMS_MAX]; /* 1: binary */
+};
+
+/* A text that the server has parsed. Beyond PREPARED_MAX they are sent each time. */
+struct prepared {
+    char *sql;
+    enum { PREPARED_NOT, PREPARED_SENT, PREPARED_READY } state;
 };
 
 struct pg_batch {
@@ -57,7 +75,13 @@ struct pg {
     bool is_server_trouble, has_written; /* of the batch under way */
     unsigned open_handles;
     struct pg_results results; /* of the batch under way */
-    char *error;               /* the first error of the batch under way */
+    struct prepared prepared[PREPARED_MAX];
+    size_t prepared_count;
+    struct prepared **expected; /* for each result to come of the batch under way: the text it
+                                   prepares, or NULL where it is a statement's own */
+    size_t expected_count, expected_at;
+    bool must_reconnect; /* what the server has parsed is of no use any more */
+    char *error;         /* the first error of the batch under way */
     enum err err;
     uint64_t retry_ms;
     void (*on_closed)(void *arg);
@@ -112,6 +136,52 @@ void pg_add(struct pg_batch *batch, const char *sql, size_t param_count, const c
     for (size_t p = 0; p < param_count; p++) {
         s->params[p] = params[p] == NULL ? NULL : must(strdup(params[p]));
     }
+}
+
+void pg_add_arrays(struct pg_batch *batch, const char *sql, size_t param_count,
+                   struct pg_array *arrays)
+{
+    pg_add(batch, sql, 0, NULL);
+    struct statement *s = &batch->statements[batch->count - 1];
+
+    assert(param_count <= PG_PARAMS_MAX);
+    s->param_count = param_count;
+    for (size_t p = 0; p < param_count; p++) {
+        assert(arrays[p].size <= INT_MAX);
+        s->params[p] = (char *)arrays[p].octets;
+        s->sizes[p] = (int)arrays[p].size;
+        s->formats[p] = 1;
+        arrays[p].octets = NULL;
+        pg_array_release(&arrays[p]);
+    }
+}
+
+/* statements that the server knows */
+
+static void forget_prepared(struct pg *pg)
+{
+    for (size_t i = 0; i < pg->prepared_count; i++) {
+        free(pg->prepared[i].sql);
+    }
+    pg->prepared_count = 0;
+    pg->must_reconnect = false;
+    pg->expected_count = pg->expected_at = 0;
+}
+
+/* NULL: there are too many. */
+static struct prepared *find_prepared(struct pg *pg, const char *sql)
+{
+    for (size_t i = 0; i < pg->prepared_count; i++) {
+        if (strcmp(pg->prepared[i].sql, sql) == 0) {
+            return &pg->prepared[i];
+        }
+    }
+    if (pg->prepared_count == PREPARED_MAX) {
+        return NULL;
+    }
+    struct prepared *new = &pg->prepared[pg->prepared_count++];
+    *new = (struct prepared){.sql = must(strdup(sql))};
+    return new;
 }
 
 /* the connection */
@@ -226,7 +296,9 @@ static void on_retry(uv_timer_t *timer)
 /* `why`: NULL where libpq knows it. */
 static void lose_for(struct pg *pg, const char *why)
 {
-    const char *known = pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory";
+    const char *known = pg->error != NULL   ? pg->error
+                        : pg->conn != NULL ? PQerrorMessage(pg->conn)
+                                           : "out of memory";
     char *text = must(strdup(why != NULL ? why : known));
     size_t size = strlen(text);
 
@@ -238,6 +310,7 @@ static void lose_for(struct pg *pg, const char *why)
     pg->conn = NULL;
     pg->is_connected = false;
     pg->trouble = TROUBLE_NONE;
+    forget_prepared(pg);
     if (pg->is_busy) {
         finish_batch(pg, ERR_UNAVAILABLE, text);
     }
@@ -304,8 +377,7 @@ static void connect_again(struct pg *pg)
         "dbname",          "options", "client_encoding", "application_name", "tcp_user_timeout",
         "keepalives_idle", NULL};
     /* A server that vanished without a word must not hold the commits for a quarter of an hour. */
-    const char *values[] = {pg->conninfo, "-c search_path=fuotad", "UTF8", "fuotad", "10000", "10",
-                            NULL};
+    const char *values[] = {pg->conninfo, OPTIONS, "UTF8", "fuotad", "10000", "10", NULL};
 
     pg->conn = PQconnectStartParams(names, values, 1);
     if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
@@ -330,6 +402,36 @@ static void flush(struct pg *pg)
     }
 }
 
+static void expect(struct pg *pg, struct prepared *prepared)
+{
+    pg->expected = must(realloc(pg->expected, (pg->expected_count + 1) * sizeof(*pg->expected)));
+    pg->expected[pg->expected_count++] = prepared;
+}
+
+static bool send_statement(struct pg *pg, const struct statement *s)
+{
+    const char *const *params = (const char *const *)s->params;
+    struct prepared *prepared = find_prepared(pg, s->sql);
+    char name[NAME_SIZE];
+
+    if (prepared == NULL) {
+        expect(pg, NULL);
+        return PQsendQueryParams(pg->conn, s->sql, (int)s->param_count, NULL, params, s->sizes,
+                                 s->formats, 0) == 1;
+    }
+    snprintf(name, sizeof(name), "s%zu", (size_t)(prepared - pg->prepared));
+    if (prepared->state == PREPARED_NOT) {
+        expect(pg, prepared);
+        prepared->state = PREPARED_SENT;
+        if (PQsendPrepare(pg->conn, name, s->sql, (int)s->param_count, NULL) != 1) {
+            return false;
+        }
+    }
+    expect(pg, NULL);
+    return PQsendQueryPrepared(pg->conn, name, (int)s->param_count, params, s->sizes, s->formats,
+                               0) == 1;
+}
+
 static void send_next(struct pg *pg)
 {
     if (!pg->is_connected || pg->is_busy || pg->first == NULL) {
@@ -340,10 +442,9 @@ static void send_next(struct pg *pg)
 
     pg->is_busy = true;
     uv_timer_start(&pg->late, on_late, ANSWER_MS, 0);
+    pg->expected_count = pg->expected_at = 0;
     for (size_t i = 0; i < batch->count && is_sent; i++) {
-        struct statement *s = &batch->statements[i];
-        is_sent = PQsendQueryParams(pg->conn, s->sql, (int)s->param_count, NULL,
-                                    (const char *const *)s->params, NULL, NULL, 0) == 1;
+        is_sent = send_statement(pg, &batch->statements[i]);
     }
     if (!is_sent || PQpipelineSync(pg->conn) != 1) {
         lose(pg);
@@ -369,6 +470,11 @@ static void keep_error(struct pg *pg, PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
+    if (state != NULL &&
+        (strcmp(state, SQLSTATE_PLAN_IS_OLD) == 0 || strcmp(state, SQLSTATE_NO_SUCH_NAME) == 0)) {
+        pg->must_reconnect = true;
+    }
+
     if (pg->err == ERR_OK) {
         const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
         pg->err = state == NULL                         ? ERR_REFUSED
@@ -385,8 +491,26 @@ static void keep_result(struct pg *pg, PGresult *result)
 {
     struct pg_results *r = &pg->results;
 
+    assert(pg->expected_at < pg->expected_count);
+    struct prepared *prepared = pg->expected[pg->expected_at++];
+    if (prepared != NULL) {
+        prepared->state = PREPARED_READY;
+        PQclear(result);
+        return;
+    }
+    pg->has_written = pg->has_written || PQresultStatus(result) == PGRES_COMMAND_OK;
     r->items = must(realloc(r->items, (r->count + 1) * sizeof(PGresult *)));
     r->items[r->count++] = result;
+}
+
+/* Those behind a statement that failed were not carried out. */
+static void end_preparations(struct pg *pg)
+{
+    for (size_t i = 0; i < pg->expected_count; i++) {
+        if (pg->expected[i] != NULL && pg->expected[i]->state == PREPARED_SENT) {
+            pg->expected[i]->state = PREPARED_NOT;
+        }
+    }
 }
 
 static void receive(struct pg *pg)
@@ -400,17 +524,18 @@ static void receive(struct pg *pg)
             continue; /* the end of one statement's results */
         }
         switch (PQresultStatus(result)) {
-        case PGRES_PIPELINE_SYNC: {
+        case PGRES_PIPELINE_SYNC:
             PQclear(result);
+            if (pg->must_reconnect) {
+                lose(pg);
+                return;
+            }
+            end_preparations(pg);
             judge(pg);
             finish_batch(pg, pg->err, pg->error);
             send_next(pg);
             break;
-        }
         case PGRES_COMMAND_OK:
-            pg->has_written = true;
-            keep_result(pg, result);
-            break;
         case PGRES_TUPLES_OK:
             keep_result(pg, result);
             break;
@@ -518,6 +643,8 @@ void pg_close(struct pg *pg, void (*cb)(void *arg), void *arg)
     pg->conn = NULL;
     pg->is_connected = false;
     clear_results(pg);
+    forget_prepared(pg);
+    free(pg->expected);
     while (pg->first != NULL) {
         finish_batch(pg, ERR_UNAVAILABLE, "the program ends");
     }

@@ -292,6 +292,150 @@ static void parameters_and_results_are_exact(void **state)
     free(hex);
 }
 
+static void arrays_arrive_as_they_are(void **state)
+{
+    (void)state;
+    struct pg_batch *batch = pg_batch_new();
+    struct pg_array arrays[6];
+    const uint8_t uuid[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xFF};
+    struct outcome o = {0};
+
+    pg_array_init(&arrays[0], PG_TYPE_BOOLEAN);
+    pg_array_init(&arrays[1], PG_TYPE_INTEGER);
+    pg_array_init(&arrays[2], PG_TYPE_BIGINT);
+    pg_array_init(&arrays[3], PG_TYPE_TEXT);
+    pg_array_init(&arrays[4], PG_TYPE_DOUBLE);
+    pg_array_init(&arrays[5], PG_TYPE_UUID);
+    for (int row = 0; row < 2; row++) {
+        pg_array_put_number(&arrays[0], row);
+        pg_array_put_number(&arrays[1], row == 0 ? INT32_MIN : INT32_MAX);
+        pg_array_put_number(&arrays[2], row == 0 ? INT64_MIN : INT64_MAX);
+        pg_array_put_text(&arrays[3], row == 0 ? NULL : "\"{',\\\xC3\xBC");
+        pg_array_put_double(&arrays[4], row == 0 ? 0.1 : -1e300);
+        pg_array_put_uuid(&arrays[5], uuid);
+    }
+    pg_add(batch, "CREATE TABLE x (b boolean, i integer, l bigint, f text, d float8, u uuid)", 0,
+           NULL);
+    pg_send(pg, batch, on_done, &o);
+    batch = pg_batch_new();
+    pg_add_arrays(batch,
+                  "INSERT INTO x SELECT * FROM unnest($1::boolean[], $2::integer[], "
+                  "$3::bigint[], $4::text[], $5::float8[], $6::uuid[])",
+                  6, arrays);
+    assert_null(arrays[3].octets);
+    pg_send(pg, batch, on_done, &o);
+    WAIT_UNTIL(&t, o.count == 2);
+    assert_int_equal(o.err, ERR_OK);
+    assert_string_equal(database_ask("SELECT string_agg(x::text, ' ') FROM fuotad.x"),
+                        "(f,-2147483648,-9223372036854775808,,0.1,"
+                        "00010203-0405-0607-0809-0a0b0c0d0eff) "
+                        "(t,2147483647,9223372036854775807,\"\"\"{',\\\\\xC3\xBC\",-1e+300,"
+                        "00010203-0405-0607-0809-0a0b0c0d0eff)");
+}
+
+static void empty_arrays_are_no_rows(void **state)
+{
+    (void)state;
+    struct pg_batch *batch = pg_batch_new();
+    struct pg_array array;
+    struct outcome o = {0};
+
+    pg_array_init(&array, PG_TYPE_TEXT);
+    pg_add_arrays(batch, "SELECT 1 / count(*) FROM unnest($1::text[])", 1, &array);
+    pg_send(pg, batch, on_done, &o);
+    expect(&o, ERR_REFUSED);
+    assert_string_equal(o.text, "division by zero");
+    pg_array_init(&array, PG_TYPE_TEXT);
+    batch = pg_batch_new();
+    pg_add_arrays(batch, "SELECT $1::text[]", 1, &array);
+    pg_batch_free(batch);
+}
+
+/* statements that the server knows */
+
+static int64_t prepared_count;
+
+static void take_count(void *arg, enum err err, const char *text, const struct pg_results *results)
+{
+    (void)text;
+    assert_int_equal(err, ERR_OK);
+    prepared_count = pg_number(results, 0, 0, 0);
+    *(bool *)arg = true;
+}
+
+/* How many of the connection's prepared statements begin with "SELECT 40". */
+static int64_t count_prepared(void)
+{
+    struct pg_batch *batch = pg_batch_new();
+    bool is_done = false;
+
+    pg_add(batch, "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT 40%'",
+           0, NULL);
+    pg_send(pg, batch, take_count, &is_done);
+    WAIT_UNTIL(&t, is_done);
+    return prepared_count;
+}
+
+static void a_text_is_parsed_once(void **state)
+{
+    (void)state;
+    struct outcome o[3];
+
+    memset(o, 0, sizeof(o));
+    SEND(&o[0], "SELECT 40", "SELECT 401", "SELECT 40");
+    SEND(&o[1], "SELECT 40");
+    SEND(&o[2], "SELECT 401");
+    for (size_t i = 0; i < 3; i++) {
+        expect(&o[i], ERR_OK);
+    }
+    assert_true(count_prepared() == 2);
+}
+
+static void a_text_behind_a_failure_is_parsed_when_it_comes_again(void **state)
+{
+    (void)state;
+    struct outcome fails = {0}, good = {0};
+
+    SEND(&fails, "SELECT 1 / 0", "SELECT 40");
+    expect(&fails, ERR_REFUSED);
+    assert_true(count_prepared() == 0);
+    SEND(&good, "SELECT 40");
+    expect(&good, ERR_OK);
+    assert_true(count_prepared() == 1);
+}
+
+static void more_texts_than_are_kept_work_too(void **state)
+{
+    (void)state;
+    char text[20];
+
+    for (unsigned i = 0; i < 2 * 100; i++) {
+        struct outcome o = {0};
+        snprintf(text, sizeof(text), "SELECT 40%u", i % 100);
+        SEND(&o, text);
+        expect(&o, ERR_OK);
+    }
+    assert_true(count_prepared() >= 50);
+}
+
+static void a_table_that_changed_makes_a_new_connection(void **state)
+{
+    (void)state;
+    struct outcome o[4];
+
+    memset(o, 0, sizeof(o));
+    SEND(&o[0], "CREATE TABLE x (n integer)");
+    SEND(&o[1], "SELECT * FROM x");
+    expect(&o[1], ERR_OK);
+    database_run("ALTER TABLE fuotad.x ALTER n TYPE text");
+    SEND(&o[2], "SELECT * FROM x");
+    expect(&o[2], ERR_UNAVAILABLE);
+    assert_non_null(strstr(o[2].text, "cached plan"));
+    SEND(&o[3], "SELECT * FROM x");
+    expect(&o[3], ERR_OK);
+    assert_int_equal(up_count, 2);
+}
+
 static void an_empty_batch_is_done(void **state)
 {
     (void)state;
@@ -461,6 +605,12 @@ int main(void)
         TEST(a_batch_is_one_transaction),
         TEST(a_unique_constraint_has_a_code_of_its_own),
         TEST(parameters_and_results_are_exact),
+        TEST(arrays_arrive_as_they_are),
+        TEST(empty_arrays_are_no_rows),
+        TEST(a_text_is_parsed_once),
+        TEST(a_text_behind_a_failure_is_parsed_when_it_comes_again),
+        TEST(more_texts_than_are_kept_work_too),
+        TEST(a_table_that_changed_makes_a_new_connection),
         TEST(an_empty_batch_is_done),
         TEST(a_restart_fails_the_batch_under_way_and_the_others_wait),
         TEST(an_idle_connection_that_breaks_is_made_again),
