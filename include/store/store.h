@@ -70,6 +70,9 @@ void store_turn_fence(struct store_turn *turn, const struct store_fence *fence);
  */
 void store_turn_save(struct store_turn *turn, const struct uuid *deployment_id,
                      struct deployment *d);
+/* Only its notes: a deployment keeps a limited number, so they are taken after each step. */
+void store_turn_save_notes(struct store_turn *turn, const struct uuid *deployment_id,
+                           struct deployment *d);
 /* The frame that an action asks for. */
 void store_turn_frame(struct store_turn *turn, const struct uuid *deployment_id,
                       const struct deployment *d, const struct deployment_action *action);

@@ -185,6 +185,56 @@ void field_format(const struct field *field, const void *record, char text[FIELD
     }
 }
 
+void field_put(const struct field *field, const void *record, struct pg_array *array)
+{
+    char text[FIELD_TEXT_SIZE];
+
+    switch (field->kind) {
+    case FIELD_BOOL:
+        pg_array_put_number(array, AT(bool));
+        break;
+    case FIELD_U8:
+        pg_array_put_number(array, AT(uint8_t));
+        break;
+    case FIELD_I8:
+        pg_array_put_number(array, AT(int8_t));
+        break;
+    case FIELD_U16:
+        pg_array_put_number(array, AT(uint16_t));
+        break;
+    case FIELD_U32:
+        pg_array_put_number(array, AT(uint32_t));
+        break;
+    case FIELD_ENUM:
+        pg_array_put_number(array, AT(unsigned));
+        break;
+    case FIELD_I64:
+        pg_array_put_number(array, AT(int64_t));
+        break;
+    case FIELD_DOUBLE:
+        pg_array_put_double(array, AT(double));
+        break;
+    case FIELD_UUID:
+        pg_array_put_uuid(array, AT(struct uuid).octets);
+        break;
+    case FIELD_STAGE: /* of devices, of which there are many: not through `text` */
+        pg_array_put_text(array, device_stage_name((enum device_stage)AT(uint8_t)));
+        break;
+    case FIELD_REASON:
+        pg_array_put_text(array, reason_name((enum reason)AT(uint8_t)));
+        break;
+    case FIELD_EUI:
+    case FIELD_STATE:
+    case FIELD_REGION:
+    case FIELD_DESCRIPTOR:
+    case FIELD_GATEWAYS:
+    case FIELD_EUI_LIST:
+        field_format(field, record, text);
+        pg_array_put_text(array, text);
+        break;
+    }
+}
+
 #undef AT
 #define PUT(type, value) (*(type *)(void *)((char *)record + field->offset) = (type)(value))
 
@@ -372,23 +422,23 @@ enum err field_parse(const struct field *field, const char *text, void *record)
     return ERR_FORMAT;
 }
 
-const char *field_sql_type(const struct field *field)
+enum pg_type field_pg_type(const struct field *field)
 {
     switch (field->kind) {
     case FIELD_BOOL:
-        return "boolean";
+        return PG_TYPE_BOOLEAN;
     case FIELD_UUID:
-        return "uuid";
+        return PG_TYPE_UUID;
     case FIELD_U8:
     case FIELD_I8:
     case FIELD_U16:
     case FIELD_ENUM:
-        return "integer";
+        return PG_TYPE_INTEGER;
     case FIELD_U32:
     case FIELD_I64:
-        return "bigint";
+        return PG_TYPE_BIGINT;
     case FIELD_DOUBLE:
-        return "double precision";
+        return PG_TYPE_DOUBLE;
     case FIELD_EUI:
     case FIELD_STATE:
     case FIELD_STAGE:
@@ -397,7 +447,26 @@ const char *field_sql_type(const struct field *field)
     case FIELD_DESCRIPTOR:
     case FIELD_GATEWAYS:
     case FIELD_EUI_LIST:
+        return PG_TYPE_TEXT;
+    }
+    return PG_TYPE_TEXT;
+}
+
+const char *field_sql_type(const struct field *field)
+{
+    switch (field_pg_type(field)) {
+    case PG_TYPE_BOOLEAN:
+        return "boolean";
+    case PG_TYPE_BIGINT:
+        return "bigint";
+    case PG_TYPE_INTEGER:
+        return "integer";
+    case PG_TYPE_TEXT:
         return "text";
+    case PG_TYPE_DOUBLE:
+        return "double precision";
+    case PG_TYPE_UUID:
+        return "uuid";
     }
     return "text";
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "store/pg_array.h"
 
 enum field_kind {
     FIELD_BOOL,
@@ -45,6 +46,9 @@ void field_format(const struct field *field, const void *record, char text[FIELD
 MUST_CHECK enum err field_parse(const struct field *field, const char *text, void *record);
 /* The SQL type of the field's column. */
 const char *field_sql_type(const struct field *field);
+enum pg_type field_pg_type(const struct field *field);
+/* Puts it into an array of that type. */
+void field_put(const struct field *field, const void *record, struct pg_array *array);
 
 extern const struct field device_fields[];
 extern const size_t device_field_count;

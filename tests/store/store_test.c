@@ -697,6 +697,36 @@ static void only_what_changed_is_saved(void **state)
     store_turn_free(turn);
 }
 
+static void what_is_saved_last_in_a_turn_stays(void **state)
+{
+    (void)state;
+    struct uuid ids[2] = {id_of(id_text(10)), id_of(id_text(11))};
+    struct device devices[3] = {{.dev_eui = some_euis[0]}};
+    struct store_turn *turn = store_turn_new();
+
+    add_both(10);
+    add_draft(11, some_euis, 3);
+    start(10, 20);
+    database_run("UPDATE fuotad.deployment_device SET updated_at = '2020-01-01'");
+    for (uint32_t i = 1; i <= 40; i++) {
+        struct deployment d = {
+            .is_transmission_changed = true, .devices = devices, .change_count = 3};
+        for (size_t n = 0; n < 3; n++) {
+            devices[n].status_frame = i;
+        }
+        d.transmission.frame_count = i;
+        store_turn_save(turn, &ids[i % 2], &d);
+    }
+    commit(turn);
+    assert_string_equal(database_ask("SELECT string_agg(status_frame::text, ' ' ORDER BY "
+                                     "deployment_id, device_index) FROM fuotad.deployment_device"),
+                        "40 40 40 39 39 39");
+    assert_string_equal(database_ask("SELECT frame_count FROM fuotad.transmission"), "40");
+    assert_string_equal(database_ask("SELECT count(*) FROM fuotad.deployment_device WHERE "
+                                     "updated_at > '2020-01-02'"),
+                        "6");
+}
+
 static void many_devices_and_notes_are_saved_in_one_turn(void **state)
 {
     (void)state;
@@ -1143,6 +1173,7 @@ int main(void)
         TEST(what_started_is_loaded_as_new),
         TEST(everything_that_is_saved_is_loaded),
         TEST(only_what_changed_is_saved),
+        TEST(what_is_saved_last_in_a_turn_stays),
         TEST(many_devices_and_notes_are_saved_in_one_turn),
         TEST(every_note_becomes_a_line_of_the_timeline),
         TEST(a_frame_is_kept_once_with_its_latest_time),
