@@ -117,6 +117,33 @@ static void an_uplink_is_read(void **state)
     assert_true(event.gateways[0] == 0x0016c001f1500812);
 }
 
+/* Far more than the memory kept for one event. */
+static void an_event_with_very_many_tags_is_read(void **state)
+{
+    enum { TAGS = 5000 };
+    size_t capacity = sizeof(up) + TAGS * 32;
+    char *text = malloc(capacity);
+    const char *tags = strstr(up, "\"tags\":{");
+
+    (void)state;
+    assert_non_null(text);
+    assert_non_null(tags);
+    tags += strlen("\"tags\":{");
+    size_t size = (size_t)snprintf(text, capacity, "%.*s", (int)(tags - up), up);
+    for (unsigned i = 0; i < TAGS; i++) {
+        size += (size_t)snprintf(text + size, capacity - size, "%s\"tag%u\":\"%u\"",
+                                 i > 0 ? "," : "", i, i);
+    }
+    snprintf(text + size, capacity - size, "%s", tags);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(decode_text(EVENTS_UP, text), ERR_OK);
+        expect_device();
+        assert_int_equal(decode_text(EVENTS_UP, up), ERR_OK);
+        expect_device();
+    }
+    free(text);
+}
+
 static void joins_acknowledgements_and_drops_are_read(void **state)
 {
     (void)state;
@@ -641,6 +668,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_uplink_is_read),
+        cmocka_unit_test(an_event_with_very_many_tags_is_read),
         cmocka_unit_test(joins_acknowledgements_and_drops_are_read),
         cmocka_unit_test(what_says_nothing_to_us_is_missing),
         cmocka_unit_test(fields_that_must_be_there_are_missed),

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "events_impl.h"
+#include "json_arena.h"
 
 /* ChirpStack writes lowerCamelCase names, standard base64, RFC 3339 times with an offset, durations
  * as "12.345s". */
@@ -79,35 +80,52 @@ static bool has_form(const char *text, const char *form)
     return true;
 }
 
-static bool parse_time(const char *text, int64_t *ret_us)
+/* The number of `count` digits, which has_form() has seen. */
+static int digits(const char *text, unsigned count)
 {
-    static const char form[] = "0000-00-00T00:00:00";
-    int year, month, day, hour, minute, second, used = 0, offset_hour = 0, offset_minute = 0;
+    int number = 0;
 
-    /* sscanf() would take signs and spaces for digits. */
-    if (text == NULL || !has_form(text, form) ||
-        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second,
-               &used) != 6 ||
-        used != 19 || year < 1980 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
-        minute > 59 || second > 60) {
+    for (unsigned i = 0; i < count; i++) {
+        number = 10 * number + (text[i] - '0');
+    }
+    return number;
+}
+
+/* Seconds of "Z" or "+hh:mm" at the end of a time. */
+static bool parse_offset(const char *text, int64_t *ret_s)
+{
+    if (strcmp(text, "Z") == 0) {
+        *ret_s = 0;
+        return true;
+    }
+    if ((text[0] != '+' && text[0] != '-') || !has_form(text + 1, "00:00") || text[6] != '\0') {
         return false;
     }
-    const char *rest = text + used;
-    int64_t us = fraction_us(&rest);
-    if (strcmp(rest, "Z") != 0) {
-        int end = 0;
-        if ((rest[0] != '+' && rest[0] != '-') || !has_form(rest + 1, "00:00") ||
-            sscanf(rest + 1, "%2d:%2d%n", &offset_hour, &offset_minute, &end) != 2 ||
-            rest[6] != '\0' || offset_hour > 23 || offset_minute > 59) {
-            return false;
-        }
-        if (rest[0] == '-') {
-            offset_hour = -offset_hour;
-            offset_minute = -offset_minute;
-        }
+    int hour = digits(text + 1, 2), minute = digits(text + 4, 2);
+    *ret_s = (hour * 3600 + minute * 60) * (text[0] == '-' ? -1 : 1);
+    return hour <= 23 && minute <= 59;
+}
+
+static bool parse_time(const char *text, int64_t *ret_us)
+{
+    int64_t offset_s;
+
+    if (text == NULL || !has_form(text, "0000-00-00T00:00:00")) {
+        return false;
     }
-    int64_t seconds = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 +
-                      second - offset_hour * 3600 - offset_minute * 60;
+    int year = digits(text, 4), month = digits(text + 5, 2), day = digits(text + 8, 2);
+    int hour = digits(text + 11, 2), minute = digits(text + 14, 2), second = digits(text + 17, 2);
+    if (year < 1980 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+        second > 60) {
+        return false;
+    }
+    const char *rest = text + 19;
+    int64_t us = fraction_us(&rest);
+    if (!parse_offset(rest, &offset_s)) {
+        return false;
+    }
+    int64_t seconds =
+        days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
     *ret_us = seconds * 1000000 + us;
     return true;
 }
@@ -221,20 +239,16 @@ static enum err take_up(const cJSON *event, uint8_t buffer[NETWORK_PAYLOAD_MAX],
     return ERR_OK;
 }
 
-enum err events_decode_json(enum events_topic topic, const uint8_t *payload, size_t size,
-                            uint8_t buffer[NETWORK_PAYLOAD_MAX],
-                            enum err (*make)(const struct raw_event *raw, void *arg), void *arg,
-                            const char **ret_field)
+/* Takes what `topic` has from `event` and gives it to `make`. */
+static enum err decode(enum events_topic topic, const cJSON *event,
+                       uint8_t buffer[NETWORK_PAYLOAD_MAX],
+                       enum err (*make)(const struct raw_event *raw, void *arg), void *arg,
+                       const char **ret_field)
 {
-    cJSON *event = cJSON_ParseWithLength((const char *)payload, size);
     const cJSON *info = member(event, "deviceInfo");
     struct raw_event raw = {0};
     enum err err = ERR_OK;
 
-    if (event == NULL) {
-        *ret_field = "the JSON event";
-        return ERR_FORMAT;
-    }
     raw.application_id = text_of(info, "applicationId");
     raw.profile_id = text_of(info, "deviceProfileId");
     raw.dev_eui = text_of(info, "devEui");
@@ -245,9 +259,24 @@ enum err events_decode_json(enum events_topic topic, const uint8_t *payload, siz
     } else if (topic == EVENTS_LOG) {
         raw.item_id = text_of(member(event, "context"), "queue_item_id");
     }
-    if (err == ERR_OK) {
-        err = make(&raw, arg);
+    return err == ERR_OK ? make(&raw, arg) : err;
+}
+
+enum err events_decode_json(enum events_topic topic, const uint8_t *payload, size_t size,
+                            uint8_t buffer[NETWORK_PAYLOAD_MAX],
+                            enum err (*make)(const struct raw_event *raw, void *arg), void *arg,
+                            const char **ret_field)
+{
+    enum err err = ERR_FORMAT;
+
+    json_arena_begin();
+    cJSON *event = cJSON_ParseWithLength((const char *)payload, size);
+    if (event == NULL) {
+        *ret_field = "the JSON event";
+    } else {
+        err = decode(topic, event, buffer, make, arg, ret_field);
     }
     cJSON_Delete(event);
+    json_arena_end();
     return err;
 }
