@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,7 @@
 /* A statement is planned once, perhaps when its tables were nearly empty: the plan must hold when
  * they have grown. Every look-up has its index. */
 #define OPTIONS   "-c search_path=fuotad -c enable_seqscan=off -c jit=off"
+#define TRIM_ROWS 500
 #define NAME_SIZE 16
 
 struct statement {
@@ -260,6 +264,18 @@ static void judge(struct pg *pg)
     }
 }
 
+/* A large result leaves the heap full of holes that would stay resident for good. */
+static void give_back_memory(size_t row_count)
+{
+#ifdef __GLIBC__
+    if (row_count >= TRIM_ROWS) {
+        malloc_trim(0);
+    }
+#else
+    (void)row_count;
+#endif
+}
+
 /* Ends the first batch of the queue. */
 static void finish_batch(struct pg *pg, enum err err, const char *text)
 {
@@ -281,11 +297,14 @@ static void finish_batch(struct pg *pg, enum err err, const char *text)
         batch->done(batch->arg, err, text, err == ERR_OK ? &results : NULL);
     }
     pg_batch_free(batch);
+    size_t row_count = 0;
     for (size_t i = 0; i < results.count; i++) {
+        row_count += (size_t)PQntuples(results.items[i]);
         PQclear(results.items[i]);
     }
     free(results.items);
     free(error);
+    give_back_memory(row_count);
 }
 
 static void on_retry(uv_timer_t *timer)
