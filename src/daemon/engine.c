@@ -173,6 +173,7 @@ void engine_step(struct daemon *daemon, struct running *r, struct deployment_eve
         save_version(turn->store_turn, &before, deployment_get_device(r->d, event->device_index));
     }
     add_changed(turn, r);
+    store_turn_save_notes(turn->store_turn, &r->id, r->d);
     r->is_changed = true;
     for (size_t i = 0; i < actions.count; i++) {
         const struct deployment_action *action = &actions.items[i];
