@@ -798,6 +798,29 @@ static void every_note_becomes_a_line_of_the_timeline(void **state)
     EXPECT(ERR_MISSING, store_device_timeline(store, "00000000000000aa", on_json, NULL));
 }
 
+static void a_timeline_goes_with_its_deployment(void **state)
+{
+    (void)state;
+    struct uuid ids[2] = {id_of(id_text(10)), id_of(id_text(11))};
+    struct deployment_note notes[2] = {{.kind = NOTE_JOIN},
+                                       {.device_index = NOTE_NO_DEVICE, .kind = NOTE_SESSION_FULL}};
+    struct device device = {.dev_eui = some_euis[0]};
+    struct store_turn *turn = store_turn_new();
+
+    add_both(10);
+    add_draft(11, some_euis, 3);
+    for (size_t i = 0; i < 2; i++) {
+        struct deployment d = {.devices = &device, .notes = notes, .note_count = 2};
+        store_turn_save_notes(turn, &ids[i], &d);
+    }
+    commit(turn);
+    assert_string_equal(database_ask("SELECT count(*) FROM fuotad.event"), "4");
+    EXPECT(ERR_OK, store_deployment_delete(store, id_text(10), on_done, NULL));
+    assert_string_equal(database_ask("SELECT string_agg(DISTINCT deployment_id::text, ' ') || "
+                                     "' ' || count(*) FROM fuotad.event"),
+                        "00000000-0000-4000-8000-000000000011 2");
+}
+
 static void a_frame_is_kept_once_with_its_latest_time(void **state)
 {
     (void)state;
@@ -1176,6 +1199,7 @@ int main(void)
         TEST(what_is_saved_last_in_a_turn_stays),
         TEST(many_devices_and_notes_are_saved_in_one_turn),
         TEST(every_note_becomes_a_line_of_the_timeline),
+        TEST(a_timeline_goes_with_its_deployment),
         TEST(a_frame_is_kept_once_with_its_latest_time),
         TEST(a_turn_that_fails_changes_nothing),
         TEST(a_key_is_sealed_anew_while_its_deployment_runs),
