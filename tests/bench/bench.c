@@ -3,12 +3,22 @@
 #include <stdio.h>
 #include <time.h>
 
-double bench_now_ms(void)
+static double clock_ms(clockid_t clock)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+double bench_now_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+double bench_cpu_ms(void)
+{
+    return clock_ms(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static void print_row(const char *name, double value, const char *unit, const char *better,

@@ -9,6 +9,8 @@
 
 /* Milliseconds of a clock that only runs forward. */
 double bench_now_ms(void);
+/* Milliseconds that this program has used a processor. */
+double bench_cpu_ms(void);
 
 /* The sentence is printed as it is: no quotes, no backslashes. `unit` of a row says what the value
  * is. */
