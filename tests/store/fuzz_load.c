@@ -87,6 +87,15 @@ void pg_add(struct pg_batch *batch, const char *sql, size_t param_count, const c
     (void)batch, (void)sql, (void)param_count, (void)params;
 }
 
+void pg_add_arrays(struct pg_batch *batch, const char *sql, size_t param_count,
+                   struct pg_array *arrays)
+{
+    (void)batch, (void)sql;
+    for (size_t i = 0; i < param_count; i++) {
+        pg_array_release(&arrays[i]);
+    }
+}
+
 void pg_send(struct pg *pg, struct pg_batch *batch, pg_done_fn *done, void *arg)
 {
     (void)pg, (void)batch;

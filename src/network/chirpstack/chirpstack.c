@@ -223,7 +223,7 @@ static void free_driver(struct chirpstack *cs)
     free(cs);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_calm_closed(uv_handle_t *handle)
 {
     struct chirpstack *cs = handle->data;
 
@@ -237,7 +237,7 @@ static void on_grpc_closed(void *arg)
 {
     struct chirpstack *cs = arg;
 
-    uv_close((uv_handle_t *)&cs->calm, on_timer_closed);
+    uv_close((uv_handle_t *)&cs->calm, on_calm_closed);
 }
 
 static void close_driver(void *self, void (*cb)(void *arg), void *arg)
