@@ -208,6 +208,7 @@ struct deployment_event {
     int64_t now_ms;
     uint32_t device_index; /* where the event is about one device */
     union {
+        int64_t settle_ms; /* RESTORED: for so long a call of the life before may still land */
         struct uuid group_id;
         struct uuid item_id;
         uint32_t f_cnt;

@@ -361,8 +361,10 @@ static void begin(struct daemon *daemon, struct running *r, bool is_new, bool is
                           : "goes on",
              transmission_state_name(deployment_get_transmission(r->d)->state), id);
     engine_step(daemon, r,
-                &(struct deployment_event){.kind = is_new ? DEPLOYMENT_EVENT_BEGIN
-                                                          : DEPLOYMENT_EVENT_RESTORED});
+                &(struct deployment_event){
+                    .kind = is_new ? DEPLOYMENT_EVENT_BEGIN : DEPLOYMENT_EVENT_RESTORED,
+                    .u.settle_ms = daemon->config.grpc_deadline_ms,
+                });
     suspended_replay(daemon, r);
 }
 

@@ -123,21 +123,25 @@ enum transmission_state take_over_queue(struct deployment *d, const struct deplo
     return TRANSMISSION_TAKE_OVER;
 }
 
-static enum transmission_state end(struct deployment *d)
+static enum transmission_state end(struct deployment *d, enum transmission_state next)
 {
     struct transmission *t = &d->transmission;
+    int64_t next_ms = d->now_ms + deployment_gap_ms(&d->params, deployment_gateway_count(d));
 
-    t->old_group_id = none;
     t->is_taken_over = false;
     d->is_group_call_open = false;
-    return t->resume_state;
+    if (t->next_emission_ms < next_ms) {
+        t->next_emission_ms = next_ms; /* the old group's last frame may just have been on air */
+    }
+    return next;
 }
 
 enum transmission_state take_over_deleted(struct deployment *d,
                                           const struct deployment_event *event)
 {
     (void)event;
-    return end(d);
+    d->transmission.old_group_id = none;
+    return end(d, d->transmission.resume_state);
 }
 
 enum transmission_state take_over_failed(struct deployment *d, const struct deployment_event *event)
@@ -145,11 +149,8 @@ enum transmission_state take_over_failed(struct deployment *d, const struct depl
     if (group_is_tried_again(d, event)) {
         return TRANSMISSION_TAKE_OVER;
     }
-    if (event->u.failure.is_final && !is_set(&d->transmission.group_id)) {
-        return group_is_lost(d); /* no new group is to be had */
-    }
-    /* The session is over, or the old group will not go: the devices still tell what they have. */
+    /* The session is over, or there is no new group: the devices still tell what they have. What
+     * is left of the old group goes in RELEASE. */
     d->transmission.frame_call = FRAME_CALL_NONE;
-    (void)end(d);
-    return TRANSMISSION_STATUS;
+    return end(d, TRANSMISSION_STATUS);
 }

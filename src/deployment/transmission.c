@@ -4,9 +4,7 @@
 
 #include "states.h"
 
-/* After a restart: what the stopped daemon had sent lands before its outcome is read. */
-#define RESTORE_SETTLE_MS 10000
-#define STATUS_GRACE_MS   30000
+#define STATUS_GRACE_MS 30000
 
 void transmission_set_deadline(struct deployment *d, int64_t deadline_ms)
 {
@@ -138,14 +136,14 @@ static enum transmission_state frames_restored(struct deployment *d,
 {
     struct transmission *t = &d->transmission;
 
-    (void)event;
     if (take_over_is_wanted(d)) {
         t->resume_state = t->state;
         return TRANSMISSION_TAKE_OVER;
     }
     if (t->frame_call != FRAME_CALL_NONE) {
         t->frame_call = FRAME_CALL_UNKNOWN;
-        transmission_set_deadline(d, d->now_ms + RESTORE_SETTLE_MS);
+        /* What the stopped daemon had sent lands before its outcome is read. */
+        transmission_set_deadline(d, d->now_ms + event->u.settle_ms);
     } else if (t->state == TRANSMISSION_TRANSMIT) {
         transmission_set_deadline(d, d->now_ms);
     } else if (!t->is_unicast_status && t->deadline_ms < d->now_ms + STATUS_GRACE_MS) {
@@ -286,7 +284,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_TIMER] = {take_over_timer, 0},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = {take_over_created, 0},
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {take_over_failed, TO(STATUS) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {take_over_failed, TO(STATUS)},
                 [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = {take_over_gateways, 0},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = {take_over_deleted, TO(TRANSMIT) | TO(STATUS)},
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,

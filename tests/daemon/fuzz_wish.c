@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct wish_facts facts = {
         .profile = &profile,
         .image_size = 1u + fuzz_u32(&in) % IMAGE_SIZE_MAX,
-        .device_count = 1u + fuzz_u16(&in) % DEPLOYMENT_DEVICES_MAX,
+        .device_count = 1u + (unsigned)fuzz_u16(&in) % DEPLOYMENT_DEVICES_MAX,
         .mc_addr = fuzz_u32(&in) | 1,
     };
     cJSON *json = cJSON_ParseWithLength((const char *)in.data, in.size);

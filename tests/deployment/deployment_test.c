@@ -277,6 +277,8 @@ static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
     assert_false(now->is_taken_over);
     /* 19 and 20 waited and go out anew, in order; 3 is long past and waits in vain. */
     event.kind = DEPLOYMENT_EVENT_TIMER;
+    deployment_step(d, &event, &actions);
+    assert_int_equal(actions.count, 0); /* the old group's last frame may just have been on air */
     event.now_ms = deployment_deadline(d);
     deployment_step(d, &event, &actions);
     const struct deployment_action *frame = only_action(&actions, DEPLOYMENT_ACTION_FRAME);

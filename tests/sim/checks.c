@@ -83,8 +83,12 @@ static void check_state(const struct sim *sim, enum transmission_state from,
         [TRANSMISSION_CREATE_GROUP] = 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_SETUP] = 1u << TRANSMISSION_START_SESSION | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_START_SESSION] = 1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_RELEASE,
-        [TRANSMISSION_TRANSMIT] = 1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_RELEASE,
-        [TRANSMISSION_STATUS] = 1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_RELEASE,
+        [TRANSMISSION_TRANSMIT] =
+            1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
+        [TRANSMISSION_STATUS] =
+            1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
+        [TRANSMISSION_TAKE_OVER] =
+            1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_RELEASE] = 1u << TRANSMISSION_DONE,
         [TRANSMISSION_DONE] = 0,
     };
@@ -166,7 +170,8 @@ static void check_counter(const struct sim *sim, const struct deployment_event *
         sim_fail(sim, "the counter %s, and that is%s noted",
                  is_jump ? "has jumped" : "has not jumped", is_jump ? " not" : "");
     }
-    if (t->f_cnt < before->f_cnt || t->next_number < before->next_number ||
+    bool is_anew = event->kind == DEPLOYMENT_EVENT_OLD_QUEUE; /* what waited there */
+    if (t->f_cnt < before->f_cnt || (t->next_number < before->next_number && !is_anew) ||
         t->next_number > before->next_number + 1) {
         sim_fail(sim, "counter %u after %u, next fragment %u after %u", t->f_cnt, before->f_cnt,
                  t->next_number, before->next_number);
@@ -289,6 +294,21 @@ void check_action(struct sim *sim, const struct deployment_action *action)
 
 /* at the network server and on the air */
 
+void check_taken_over(struct sim *sim, const struct sim_group *old)
+{
+    for (size_t i = 0; i < sim->row_count; i++) {
+        const struct sim_row *row = &sim->rows[i];
+        bool is_first = true; /* of its copies for several gateways */
+        for (size_t j = 0; j < i; j++) {
+            is_first =
+                is_first && (sim->rows[j].group != row->group || sim->rows[j].f_cnt != row->f_cnt);
+        }
+        if (row->group == (unsigned)(old - sim->groups) && is_first) {
+            sim->watch.taken_over[row->number]++;
+        }
+    }
+}
+
 void check_frame_lands(struct sim *sim, const struct sim_call *call)
 {
     struct sim_watch *w = &sim->watch;
@@ -303,7 +323,7 @@ void check_frame_lands(struct sim *sim, const struct sim_call *call)
     }
     if (call->action.frame_kind == FRAME_FRAGMENT) {
         w->enqueued[number]++;
-        if (w->enqueued[number] > 1 + w->landed_late[number]) {
+        if (w->enqueued[number] > 1 + w->landed_late[number] + w->taken_over[number]) {
             sim_fail(sim, "fragment %u is enqueued again", number);
         }
     }
@@ -403,7 +423,7 @@ void check_end(const struct sim *sim)
     for (uint32_t i = 0; i < sim->options.device_count; i++) {
         check_end_of_device(sim, i);
     }
-    if (sim->has_group && sim->options.faults.call_lands_late == 0.0) {
+    if (multicast_has_group(sim) && sim->options.faults.call_lands_late == 0.0) {
         sim_fail(sim, "the group is left behind");
     }
     if (!sim->is_finished && sim->crash_count == 0) {

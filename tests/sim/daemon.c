@@ -8,8 +8,9 @@
 
 #include "sim/sim.h"
 
-#define DOWN_MS          3000 /* a killed daemon is back after that */
-#define RELOAD_MS        1000 /* after a commit that failed */
+#define DOWN_MS          3000  /* a killed daemon is back after that */
+#define LEASE_MS         15000 /* another one is there after that */
+#define RELOAD_MS        1000  /* after a commit that failed */
 #define STORE_RETRY_MS   5000
 #define COMMIT_MS        2
 #define COMMIT_SLOW_MS   5000
@@ -61,6 +62,13 @@ static void die(struct sim *sim, const char *when)
     sim->crash_count++;
     if (sim->flying != NULL && sim_draw(sim, 0.5)) {
         apply(sim, sim->flying); /* the store had it, the daemon never knew */
+    }
+    if (sim->is_stored && sim_draw(sim, sim->options.faults.taken_over)) {
+        sim_trace(sim, "daemon: another one takes over");
+        sim->takeover_count++;
+        sim->stored.is_taken_over = true; /* as the store does it: migrations/0002_slots.sql */
+        go_down(sim, LEASE_MS);
+        return;
     }
     go_down(sim, DOWN_MS);
 }
@@ -253,6 +261,18 @@ static bool serve_inbox(struct sim *sim)
     return true;
 }
 
+static bool serve_gap(struct sim *sim)
+{
+    if (!sim->is_gap_wanted || !sim->is_stored) {
+        return true;
+    }
+    sim->is_gap_wanted = false;
+    for (uint32_t i = 0; i < sim->params.device_count; i++) {
+        sim->watch.excuses[i]++; /* an attempt that may have been in vain does not count */
+    }
+    return step(sim, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_GAP});
+}
+
 static bool serve_operator(struct sim *sim)
 {
     bool is_taken = sim->open->carries_abort || (sim->flying != NULL && sim->flying->carries_abort);
@@ -266,7 +286,8 @@ static bool serve_operator(struct sim *sim)
 
 void daemon_serve(struct sim *sim)
 {
-    if (sim->d != NULL && serve_timers(sim) && serve_inbox(sim) && serve_operator(sim)) {
+    if (sim->d != NULL && serve_timers(sim) && serve_inbox(sim) && serve_gap(sim) &&
+        serve_operator(sim)) {
         start_commit(sim);
         plan_timer(sim);
     }
@@ -287,7 +308,8 @@ void daemon_on_answer(struct sim *sim, struct sim_event *event)
 
 void daemon_start(struct sim *sim)
 {
-    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_RESTORED};
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_RESTORED,
+                                     .u.settle_ms = SIM_CALL_DEADLINE_MS};
 
     if (sim_is_in(sim, &sim->options.store_down)) {
         sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + STORE_RETRY_MS,

@@ -73,6 +73,7 @@ static void draw_faults(struct random *random, struct sim_faults *f)
     f->kill_after_step = draw_up_to(random, 0.02);
     f->kill_after_commit = draw_up_to(random, 0.02);
     f->kill_after_calls = draw_up_to(random, 0.02);
+    f->taken_over = draw_up_to(random, 0.5);
     f->commit_failed = draw_up_to(random, 0.02);
     f->commit_slow = draw_up_to(random, 0.05);
     f->event_doubled = draw_up_to(random, 0.1);

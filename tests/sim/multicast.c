@@ -10,9 +10,38 @@
 
 #define AGAIN_MS 2000 /* a row that no gateway acknowledged */
 
-static bool is_on_group(const struct sim *sim, unsigned gateway)
+struct sim_group *multicast_find(struct sim *sim, const struct uuid *id)
 {
-    return (sim->group_gateways & 1u << gateway) != 0;
+    for (size_t g = 0; g < SIM_GROUPS_MAX; g++) {
+        if (sim->groups[g].exists && memcmp(&sim->groups[g].id, id, sizeof(*id)) == 0) {
+            return &sim->groups[g];
+        }
+    }
+    return NULL;
+}
+
+bool multicast_has_group(const struct sim *sim)
+{
+    bool has_group = false;
+
+    for (size_t g = 0; g < SIM_GROUPS_MAX; g++) {
+        has_group = has_group || sim->groups[g].exists;
+    }
+    return has_group;
+}
+
+void multicast_delete(struct sim *sim, struct sim_group *group)
+{
+    unsigned index = (unsigned)(group - sim->groups);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < sim->row_count; i++) {
+        if (sim->rows[i].group != index) {
+            sim->rows[kept++] = sim->rows[i];
+        }
+    }
+    sim->row_count = kept;
+    group->exists = false;
 }
 
 static void encode(struct sim *sim, const struct sim_call *call, struct sim_row *row)
@@ -33,19 +62,21 @@ static void encode(struct sim *sim, const struct sim_call *call, struct sim_row 
     row->size = (uint8_t)size;
 }
 
-void multicast_enqueue(struct sim *sim, const struct sim_call *call)
+void multicast_enqueue(struct sim *sim, struct sim_group *group, const struct sim_call *call)
 {
-    struct sim_row row = {.f_cnt = sim->f_cnt, .expires_ms = call->action.expires_ms};
+    struct sim_row row = {.group = (unsigned)(group - sim->groups),
+                          .f_cnt = group->f_cnt,
+                          .expires_ms = call->action.expires_ms};
     int64_t due_ms = sim->now_ms;
 
     check_frame_lands(sim, call);
     encode(sim, call, &row);
     for (size_t i = 0; i < sim->row_count; i++) {
         int64_t after_ms = sim->rows[i].due_ms + sim->params.margin_ms;
-        due_ms = after_ms > due_ms ? after_ms : due_ms;
+        due_ms = sim->rows[i].group == row.group && after_ms > due_ms ? after_ms : due_ms;
     }
     for (unsigned g = 0; g < sim->options.gateway_count; g++) {
-        if (is_on_group(sim, g)) {
+        if ((group->gateways & 1u << g) != 0) {
             assert(sim->row_count < SIM_ROWS_MAX);
             row.gateway = (uint8_t)g;
             row.due_ms = due_ms;

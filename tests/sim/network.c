@@ -70,7 +70,13 @@ static struct deployment_event failure_of(const struct deployment_action *action
 static void encode(struct sim *sim, struct sim_call *call)
 {
     const struct deployment_action *action = &call->action;
+    const struct transmission *now = deployment_get_transmission(sim->d);
+    bool is_old = action->kind == DEPLOYMENT_ACTION_READ_OLD_QUEUE ||
+                  action->kind == DEPLOYMENT_ACTION_DELETE_OLD_GROUP;
 
+    call->group_id = is_old ? now->old_group_id : now->group_id;
+    call->group_number = now->group_number;
+    call->group_f_cnt = now->f_cnt;
     if (is_command(action)) {
         struct key mc_root, mc_ke;
         uint8_t encrypted[KEY_SIZE];
@@ -151,19 +157,72 @@ void network_act(struct sim *sim, const struct deployment_action *action)
 
 /* what a call does */
 
-static struct deployment_event create_group(struct sim *sim)
+static struct sim_group *find_by_name(struct sim *sim, uint32_t number)
 {
+    for (size_t g = 0; g < SIM_GROUPS_MAX; g++) {
+        if (sim->groups[g].exists && sim->groups[g].number == number) {
+            return &sim->groups[g];
+        }
+    }
+    return NULL;
+}
+
+static struct deployment_event create_group(struct sim *sim, const struct sim_call *call)
+{
+    struct sim_group *group = find_by_name(sim, call->group_number);
+
     /* The daemon looks for the group by its name first. */
-    if (!sim->has_group) {
-        sim->has_group = true;
-        sim->group_id = sim_new_id(sim);
-        sim->f_cnt = 0;
-        sim->row_count = 0;
-        sim->group_gateways = 0;
+    if (group == NULL) {
+        group = sim->groups;
+        while (group->exists) {
+            group++;
+            assert(group < sim->groups + SIM_GROUPS_MAX);
+        }
+        *group = (struct sim_group){.exists = true,
+                                    .id = sim_new_id(sim),
+                                    .number = call->group_number,
+                                    .f_cnt = call->group_f_cnt};
         sim->group_creations++;
     }
     return (struct deployment_event){.kind = DEPLOYMENT_EVENT_GROUP_CREATED,
-                                     .u.group_id = sim->group_id};
+                                     .u.group_id = group->id};
+}
+
+/* What waits, as the network server lists it. */
+static struct deployment_event read_queue(struct sim *sim, const struct sim_group *group)
+{
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_OLD_QUEUE};
+
+    for (size_t i = 0; group != NULL && i < sim->row_count; i++) {
+        const struct sim_row *row = &sim->rows[i];
+        if (row->group == (unsigned)(group - sim->groups) && row->number == 0) {
+            event.u.queued.has_status = true;
+        } else if (row->group == (unsigned)(group - sim->groups)) {
+            sim->listed[event.u.queued.count++] = row->number;
+        }
+    }
+    event.u.queued.numbers = sim->listed;
+    if (group != NULL) {
+        check_taken_over(sim, group);
+    }
+    return event;
+}
+
+/* Gone is gone; a group without an id goes by its name. */
+static void delete_group(struct sim *sim, const struct sim_call *call)
+{
+    static const struct uuid none;
+    bool is_named = memcmp(&call->group_id, &none, sizeof(none)) == 0 &&
+                    call->action.kind == DEPLOYMENT_ACTION_DELETE_GROUP;
+    struct sim_group *group =
+        is_named ? find_by_name(sim, call->group_number) : multicast_find(sim, &call->group_id);
+
+    if (group != NULL) {
+        multicast_delete(sim, group);
+    }
+    if (call->action.kind == DEPLOYMENT_ACTION_DELETE_OLD_GROUP) {
+        sim->watch.frame_lands_by_ms = 0; /* what is under way to it will fail */
+    }
 }
 
 static struct deployment_event enqueue_command(struct sim *sim, const struct sim_call *call)
@@ -204,8 +263,10 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
 {
     const struct sim_call *call = &landing->call;
     const struct deployment_action *action = &call->action;
-    bool is_group_needed = !is_command(action) && action->kind != DEPLOYMENT_ACTION_CREATE_GROUP &&
-                           action->kind != DEPLOYMENT_ACTION_DELETE_GROUP;
+    bool is_group_needed = action->kind == DEPLOYMENT_ACTION_ADD_GATEWAYS ||
+                           action->kind == DEPLOYMENT_ACTION_FRAME ||
+                           action->kind == DEPLOYMENT_ACTION_READ_COUNTER;
+    struct sim_group *group = multicast_find(sim, &call->group_id);
     struct deployment_event event = failure_of(action, false);
 
     if (landing->generation != sim->generation && sim_draw(sim, 0.5)) {
@@ -215,28 +276,28 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
         sim_trace(sim, "network: a call of %lld s ago is carried out now",
                   (long long)(sim->now_ms - call->made_ms) / 1000);
     }
-    if (!sim_is_in(sim, &sim->options.network_down) && (sim->has_group || !is_group_needed)) {
+    if (!sim_is_in(sim, &sim->options.network_down) && (group != NULL || !is_group_needed)) {
         switch (action->kind) {
         case DEPLOYMENT_ACTION_CREATE_GROUP:
-            event = create_group(sim);
+            event = create_group(sim, call);
             break;
         case DEPLOYMENT_ACTION_ADD_GATEWAYS:
-            sim->group_gateways |= call->gateway_mask;
+            group->gateways |= call->gateway_mask;
             event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
             break;
         case DEPLOYMENT_ACTION_DELETE_GROUP:
-            sim->has_group = false;
-            sim->row_count = 0;
+        case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+            delete_group(sim, call);
             event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
             break;
         case DEPLOYMENT_ACTION_FRAME:
-            multicast_enqueue(sim, call);
+            multicast_enqueue(sim, group, call);
             event.kind = DEPLOYMENT_EVENT_FRAME_QUEUED;
-            event.u.f_cnt = sim->f_cnt++;
+            event.u.f_cnt = group->f_cnt++;
             break;
         case DEPLOYMENT_ACTION_READ_COUNTER:
             event.kind = DEPLOYMENT_EVENT_COUNTER;
-            event.u.f_cnt = sim->f_cnt;
+            event.u.f_cnt = group->f_cnt;
             break;
         case DEPLOYMENT_ACTION_COMMAND:
             event = enqueue_command(sim, call);
@@ -244,8 +305,9 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
         case DEPLOYMENT_ACTION_CHECK_QUEUE:
             event = check_queue(sim, call);
             break;
-        case DEPLOYMENT_ACTION_READ_OLD_QUEUE: /* one daemon: nothing is taken over here */
-        case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
+        case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
+            event = read_queue(sim, group);
+            break;
         case DEPLOYMENT_ACTION_FINISHED:
             break;
         }

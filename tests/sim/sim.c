@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define UPLINK_BUSY_MS 2500 /* an uplink and its receive windows */
+#define GAP_MS         3000
 #define START_UNIX_MS  INT64_C(1790000000000)
 
 struct sim_options sim_defaults(void)
@@ -171,6 +172,15 @@ static void init_devices(struct sim *sim)
     }
 }
 
+/* Some time after the connection is back, when what was kept has come. */
+static void plan_gap(struct sim *sim, const struct sim_window *window)
+{
+    if (window->until_ms > window->from_ms) {
+        sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + window->until_ms + GAP_MS,
+                                              .kind = SIM_GAP});
+    }
+}
+
 void sim_init(struct sim *sim, const struct sim_options *options)
 {
     memset(sim, 0, sizeof(*sim));
@@ -202,6 +212,8 @@ void sim_init(struct sim *sim, const struct sim_options *options)
     trace_world(sim);
     init_devices(sim);
     sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + 1000, .kind = SIM_DAEMON_START});
+    plan_gap(sim, &options->events_lost);
+    plan_gap(sim, &options->events_held);
     if (options->abort_at_ms > 0) {
         sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + options->abort_at_ms,
                                               .kind = SIM_ABORT});
@@ -243,6 +255,9 @@ static void run_event(struct sim *sim, struct sim_event *event)
         break;
     case SIM_CALL_LANDS:
         network_call_lands(sim, event);
+        break;
+    case SIM_GAP:
+        sim->is_gap_wanted = true;
         break;
     case SIM_ABORT: /* a request of the operator stays until it is carried out */
         sim->is_abort_wanted = true;

@@ -43,6 +43,7 @@ struct sim_faults {
     double call_lands_late; /* of the unanswered: done minutes after the daemon looked */
     /* the daemon and its store */
     double kill_after_step, kill_after_commit, kill_after_calls;
+    double taken_over; /* of the kills: another daemon takes over, the first may have been frozen */
     double commit_failed; /* for good: the deployment is loaded again */
     double commit_slow;
     /* the broker */
@@ -104,7 +105,18 @@ struct sim_item { /* of a device's queue */
     bool was_heard; /* sent before, without the gateway's acknowledgement */
 };
 
-struct sim_row { /* of the group's queue: one copy of a frame */
+#define SIM_GROUPS_MAX 16
+
+struct sim_group { /* at the network server */
+    bool exists;
+    struct uuid id;
+    uint32_t number; /* its name */
+    uint32_t gateways;
+    uint32_t f_cnt;
+};
+
+struct sim_row {    /* of a group's queue: one copy of a frame */
+    unsigned group; /* index into groups */
     uint32_t f_cnt;
     uint16_t number; /* 0: not a fragment */
     int64_t due_ms, expires_ms;
@@ -126,12 +138,15 @@ enum sim_event_kind {
     SIM_DOUBLE,    /* a device hears a downlink again */
     SIM_SCHEDULER, /* the network server looks for rows that are due */
     SIM_ABORT,
+    SIM_GAP, /* the daemon learns that events may be missing */
 };
 
 struct sim_call {
     struct deployment_action action;
     struct command_bytes bytes;
-    uint32_t gateway_mask; /* ADD_GATEWAYS */
+    struct uuid group_id;               /* which group it is about */
+    uint32_t group_number, group_f_cnt; /* CREATE_GROUP, DELETE_GROUP */
+    uint32_t gateway_mask;              /* ADD_GATEWAYS */
     int64_t made_ms;
     int64_t clock_error_ms;  /* of the daemon when it called */
     int64_t answer_after_ms; /* after it landed; -1: nobody answers */
@@ -179,6 +194,7 @@ struct sim_watch {
     int64_t clock_error_max_ms;   /* the largest so far, without a sign */
     uint32_t enqueued[FEC_NUMBER_MAX + 1];    /* how often each number was enqueued */
     uint32_t landed_late[FEC_NUMBER_MAX + 1]; /* ... of these after the daemon looked */
+    uint32_t taken_over[FEC_NUMBER_MAX + 1];  /* ... that lay in a queue that was taken over */
     uint32_t jump_count, late_frame_count;
     uint32_t on_air[SIM_DEVICES_MAX];  /* transmissions of the stage's command */
     uint32_t excuses[SIM_DEVICES_MAX]; /* events and answers that the daemon did not get in time */
@@ -203,8 +219,8 @@ struct sim {
     int64_t timer_ms;    /* the timer that is set */
     struct sim_batch batches[2];
     struct sim_batch *open, *flying; /* flying: its commit is under way, or NULL */
-    bool has_crashed_in_state, is_abort_wanted;
-    uint32_t crash_count, load_count, step_count;
+    bool has_crashed_in_state, is_abort_wanted, is_gap_wanted;
+    uint32_t crash_count, load_count, step_count, takeover_count;
     struct key mc_key, root_key;
     struct mc_session_keys session_keys;
     uint8_t *image;
@@ -218,13 +234,11 @@ struct sim {
     size_t inbox_first, inbox_count, inbox_taken;
     int64_t last_delivery_ms[SIM_DEVICES_MAX];
     /* network server */
-    bool has_group;
-    uint32_t group_gateways;
-    struct uuid group_id;
-    uint32_t f_cnt;
+    struct sim_group groups[SIM_GROUPS_MAX];
     struct sim_row rows[SIM_ROWS_MAX];
     size_t row_count;
-    int64_t scheduler_ms; /* its next run; 0: none is needed */
+    uint16_t listed[SIM_ROWS_MAX]; /* numbers of the queue that was read last */
+    int64_t scheduler_ms;          /* its next run; 0: none is needed */
     struct sim_item queues[SIM_DEVICES_MAX][SIM_QUEUE_MAX];
     size_t queue_counts[SIM_DEVICES_MAX];
     uint32_t group_creations, fragments_on_air;
@@ -287,7 +301,12 @@ void network_window(struct sim *sim, uint32_t index);
 uint32_t network_gateways_of(const struct sim *sim, uint32_t index); /* bits; those that work */
 
 /* multicast.c: the group, its queue and the frames on air */
-void multicast_enqueue(struct sim *sim, const struct sim_call *call);
+void multicast_enqueue(struct sim *sim, struct sim_group *group, const struct sim_call *call);
+/* Its rows go with it. */
+void multicast_delete(struct sim *sim, struct sim_group *group);
+/* The group with that id; NULL: there is none. */
+struct sim_group *multicast_find(struct sim *sim, const struct uuid *id);
+bool multicast_has_group(const struct sim *sim);
 void multicast_schedule(struct sim *sim);
 void multicast_scheduler_runs(struct sim *sim);
 
@@ -299,6 +318,8 @@ void check_before_step(struct sim *sim);
 void check_note(struct sim *sim, const struct deployment_note *note);
 void check_after_step(struct sim *sim, const struct deployment_event *event);
 void check_action(struct sim *sim, const struct deployment_action *action);
+/* The new owner was told what waits in the old queue, and may send it anew. */
+void check_taken_over(struct sim *sim, const struct sim_group *old);
 void check_frame_lands(struct sim *sim, const struct sim_call *call);
 void check_frame_on_air(struct sim *sim, const struct sim_row *row);
 void check_command_lands(struct sim *sim, uint32_t index);

@@ -237,6 +237,42 @@ static void killed_in_each_state_it_ends_the_same(void **state)
     sim_init(&sim, &o);
 }
 
+static void taken_over_in_each_state_it_ends_the_same(void **state)
+{
+    (void)state;
+    struct sim_options o = sim_defaults();
+
+    o.faults.taken_over = 1.0;
+    for (int64_t s = TRANSMISSION_CREATE_GROUP; s <= TRANSMISSION_RELEASE; s++) {
+        bool is_sending = s == TRANSMISSION_TRANSMIT || s == TRANSMISSION_STATUS;
+        o.crash_in_state = s;
+        run(&o, 30 * HOUR_MS);
+        assert_all_delivered();
+        assert_int_equal(sim.takeover_count, 1);
+        assert_int_equal(sim.group_creations, is_sending ? 2 : 1);
+        sim_release(&sim);
+    }
+    sim_init(&sim, &o);
+}
+
+/* Seed 1347: no new group was to be had before the session's end, and the old one was
+ * forgotten. */
+static void a_take_over_that_fails_leaves_no_group_behind(void **state)
+{
+    (void)state;
+    struct sim_options o = sim_defaults();
+
+    o.faults.taken_over = 1.0;
+    o.crash_in_state = TRANSMISSION_STATUS;
+    o.has_tight_session = true;
+    for (int64_t minutes = 10; minutes < 40; minutes++) {
+        o.network_down = (struct sim_window){60000 * minutes, 60000 * (minutes + 600)};
+        run(&o, 30 * HOUR_MS);
+        sim_release(&sim);
+    }
+    sim_init(&sim, &o);
+}
+
 static void calls_without_an_answer_are_looked_up_not_repeated(void **state)
 {
     (void)state;
@@ -503,6 +539,8 @@ int main(void)
         STORY(an_abort_ends_it_with_the_group_deleted),
         STORY(an_outage_of_the_network_server_is_waited_out),
         STORY(killed_in_each_state_it_ends_the_same),
+        STORY(taken_over_in_each_state_it_ends_the_same),
+        STORY(a_take_over_that_fails_leaves_no_group_behind),
         STORY(calls_without_an_answer_are_looked_up_not_repeated),
         STORY(a_slow_answer_does_not_shorten_the_gap),
         STORY(a_call_that_lands_long_after_is_noticed_and_does_no_harm),
