@@ -117,6 +117,9 @@ enum transmission_state take_over_queue(struct deployment *d, const struct deplo
     if (event->u.queued.has_status) {
         t->has_status_request = false;
     }
+    if (t->next_number <= t->last_number) {
+        t->resume_state = TRANSMISSION_TRANSMIT; /* before anybody is asked for them */
+    }
     note(d, NOTE_NO_DEVICE, NOTE_TAKEN_OVER, t->next_number, (uint32_t)(before - t->next_number));
     d->is_group_call_open = false;
     group_call(d, DEPLOYMENT_ACTION_DELETE_OLD_GROUP);

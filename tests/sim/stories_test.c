@@ -273,6 +273,25 @@ static void a_take_over_that_fails_leaves_no_group_behind(void **state)
     sim_init(&sim, &o);
 }
 
+/* Seed 2015330: its gateway away and our clock fast, the whole pass waited in the old queue when
+ * the devices were being asked; the new owner asked on, and sent none of it. */
+static void what_waits_in_the_old_queue_goes_out_before_anybody_is_asked(void **state)
+{
+    (void)state;
+    struct sim_options o = sim_defaults();
+
+    o.faults.taken_over = 1.0;
+    o.crash_in_state = TRANSMISSION_STATUS;
+    o.clock_step_ms = HOUR_MS;
+    for (int64_t minutes = 1; minutes < 30; minutes++) {
+        o.clock_stepped = (struct sim_window){60000, DAY_MS};
+        o.gateway_down[0] = (struct sim_window){60000 * minutes, 60000 * (minutes + 40)};
+        run(&o, 30 * HOUR_MS);
+        sim_release(&sim);
+    }
+    sim_init(&sim, &o);
+}
+
 static void calls_without_an_answer_are_looked_up_not_repeated(void **state)
 {
     (void)state;
@@ -541,6 +560,7 @@ int main(void)
         STORY(killed_in_each_state_it_ends_the_same),
         STORY(taken_over_in_each_state_it_ends_the_same),
         STORY(a_take_over_that_fails_leaves_no_group_behind),
+        STORY(what_waits_in_the_old_queue_goes_out_before_anybody_is_asked),
         STORY(calls_without_an_answer_are_looked_up_not_repeated),
         STORY(a_slow_answer_does_not_shorten_the_gap),
         STORY(a_call_that_lands_long_after_is_noticed_and_does_no_harm),
