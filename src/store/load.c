@@ -135,7 +135,8 @@ static enum err parse_devices(const struct pg_results *results, struct stored_de
     return ERR_OK;
 }
 
-/* Of a suspended one no more than whose events are to be kept. ERR_REFUSED: not even that. */
+/* Of a suspended one no more than whose events are to be kept, and its sealed key. ERR_REFUSED: not
+ * even that. */
 static enum err parse_suspended(const struct pg_results *results, struct stored_deployment *stored)
 {
     size_t count = pg_row_count(results, 2);
@@ -156,6 +157,8 @@ static enum err parse_deployment(const struct pg_results *results, struct stored
     enum err err = uuid_parse(pg_text(results, 0, 0, 0), &stored->application_id);
 
     stored->name = store_must(strdup(pg_text(results, 0, 0, 1)));
+    stored->mc_key_id = store_must(strdup(pg_text(results, 1, 0, 0)));
+    stored->mc_key_sealed = pg_bytes(results, 1, 0, 1, &stored->mc_key_sealed_size);
     stored->crash_count = (unsigned)pg_number(results, 0, 0, 4);
     if (!pg_is_null(results, 0, 0, 5)) {
         stored->suspended = store_must(strdup(pg_text(results, 0, 0, 5)));
@@ -175,8 +178,6 @@ static enum err parse_deployment(const struct pg_results *results, struct stored
         (size_t)stored->params.fragment_count * stored->params.fragment_size) {
         return ERR_FORMAT;
     }
-    stored->mc_key_id = store_must(strdup(pg_text(results, 1, 0, 0)));
-    stored->mc_key_sealed = pg_bytes(results, 1, 0, 1, &stored->mc_key_sealed_size);
     err = parse_row(results, 1, 0, 2, transmission_fields, transmission_field_count,
                     &stored->transmission);
     /* No group was asked for yet, and no time was taken. */
