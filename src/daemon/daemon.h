@@ -158,8 +158,8 @@ struct daemon {
     bool must_reload;                    /* once the store is back and no commit is under way */
     uint64_t reload_at, reload_pause_ms; /* uv_now(): not before; a full disk stays full */
     struct seals seals;
-    struct call *waiting_calls;          /* actions.c: of unknown outcome, oldest first */
-    struct open_request *open_requests;  /* requests.c: under way */
+    struct call *waiting_calls;         /* actions.c: of unknown outcome, oldest first */
+    struct open_request *open_requests; /* requests.c: under way */
     /* clock service */
     struct profile profiles[PROFILES_MAX];
     size_t profile_count;
@@ -181,6 +181,9 @@ struct daemon {
     unsigned open_parts;                                     /* while stopping */
 };
 
+/* main.c */
+/* Tells systemd. */
+void daemon_notify(const char *state);
 /* Protocol time now. */
 int64_t daemon_now_ms(const struct daemon *daemon);
 int64_t real_us(void);
@@ -289,11 +292,16 @@ void requests_release(struct daemon *daemon);
 
 /* api.c */
 void api_start(struct daemon *daemon);
-void api_load_tokens(struct daemon *daemon);
 /* Tells live events, and the other daemons, what has changed. */
 void api_publish_changes(struct daemon *daemon);
 /* A deployment that another daemon has changed. */
 void api_publish(struct daemon *daemon, const char *deployment_id);
+
+/* tokens.c */
+void api_load_tokens(struct daemon *daemon);
+
+/* janitor.c */
+void janitor_runs(uv_timer_t *timer);
 
 void *must(void *memory);
 

@@ -1,6 +1,4 @@
 /* main.c - fuotad: command line, start, signals, end. */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,26 +7,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "daemon.h"
 #include "daemon/log.h"
-#include "daemon/secrets.h"
-#include "failpoint.h"
 #include "network/chirpstack/chirpstack.h"
 #include "store/migrate.h"
 
 #define DATABASE_RETRY_S 2
 #define JANITOR_MS       250
-#define DUE_CHECK_MS     1000
-#define REQUEST_CHECK_MS 10000
-#define PRUNE_AGAIN_MS   1000
-#define PRUNE_PAUSE_MS   3600000
 #define STOP_LIMIT_MS    3500
 #define LATE_MS          1000
 #define GRPC_IN_FLIGHT   200
@@ -101,7 +90,7 @@ int64_t daemon_now_ms(const struct daemon *daemon)
 
 /* systemd's notifications: a datagram to the socket it names */
 
-static void notify(const char *state)
+void daemon_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -125,7 +114,7 @@ static void notify(const char *state)
 static void on_watchdog(uv_timer_t *timer)
 {
     (void)timer;
-    notify("WATCHDOG=1");
+    daemon_notify("WATCHDOG=1");
 }
 
 static void start_watchdog(struct daemon *daemon)
@@ -176,143 +165,6 @@ static void on_warning(void *arg, const char *text)
 {
     (void)arg;
     log_warning("network: %s", text);
-}
-
-/* tokens: the first start makes one */
-
-static void write_admin_token(struct daemon *daemon)
-{
-    uint8_t octets[32], hash[32];
-    char text[66], path[300];
-
-    snprintf(path, sizeof(path), "%s/admin-token", daemon->config.state_dir);
-    secrets_random(octets, sizeof(octets));
-    secrets_sha256(octets, sizeof(octets), hash);
-    hex_encode(octets, sizeof(octets), text);
-    text[64] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool is_written = fd >= 0 && write(fd, text, 65) == 65;
-    if (fd >= 0) {
-        close(fd);
-    }
-    key_wipe(octets, sizeof(octets));
-    key_wipe(text, sizeof(text));
-    if (!is_written) {
-        log_error("tokens: %s cannot be written: %s", path, strerror(errno));
-        return;
-    }
-    log_info("tokens: an admin token was written to %s", path);
-    daemon->tokens = must(realloc(daemon->tokens, sizeof(*daemon->tokens)));
-    daemon->tokens[0].access = HTTP_ACCESS_WRITE;
-    memcpy(daemon->tokens[0].sha256, hash, sizeof(hash));
-    daemon->token_count = 1;
-    FAILPOINT(TOKEN_WRITTEN);
-    store_token_add(daemon->store, "admin", hash, "write", NULL, NULL);
-}
-
-static void on_tokens(void *arg, enum err err, const char *text, const char *json)
-{
-    struct daemon *daemon = arg;
-    cJSON *list = err == ERR_OK ? cJSON_Parse(json) : NULL;
-    const cJSON *item;
-
-    if (list == NULL) {
-        log_error("tokens: cannot be read: %s", text != NULL ? text : "malformed");
-        daemon->has_tokens = false; /* the janitor tries again */
-        return;
-    }
-    free(daemon->tokens);
-    daemon->tokens = must(calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*daemon->tokens)));
-    daemon->token_count = 0;
-    cJSON_ArrayForEach(item, list)
-    {
-        struct token *token = &daemon->tokens[daemon->token_count];
-        const char *hash = cJSON_GetStringValue(cJSON_GetObjectItem(item, "sha256"));
-        const char *access = cJSON_GetStringValue(cJSON_GetObjectItem(item, "access"));
-        if (hash != NULL && access != NULL &&
-            hex_decode(hash, strlen(hash), token->sha256, 32) == ERR_OK) {
-            token->access = strcmp(access, "write") == 0 ? HTTP_ACCESS_WRITE : HTTP_ACCESS_READ;
-            daemon->token_count++;
-        }
-    }
-    cJSON_Delete(list);
-    daemon->has_tokens = true;
-    if (daemon->token_count == 0) {
-        write_admin_token(daemon);
-    }
-    notify("READY=1\nSTATUS=running");
-}
-
-void api_load_tokens(struct daemon *daemon)
-{
-    daemon->has_tokens = true; /* asked for */
-    store_tokens(daemon->store, on_tokens, daemon);
-}
-
-/* Wishes whose time has come, and those whose notification got lost. */
-static void check_requests(struct daemon *daemon)
-{
-    bool is_due = uv_now(&daemon->loop) >= daemon->next_due_check;
-    bool is_open = uv_now(&daemon->loop) >= daemon->next_request_check;
-
-    if (!store_is_connected(daemon->store) || (!is_due && !is_open)) {
-        return;
-    }
-    if (is_due) {
-        daemon->next_due_check = uv_now(&daemon->loop) + DUE_CHECK_MS;
-        requests_run_due(daemon);
-    }
-    if (is_open) {
-        daemon->next_request_check = uv_now(&daemon->loop) + REQUEST_CHECK_MS;
-    }
-    for (unsigned i = 0; i < STORE_SLOT_COUNT; i++) {
-        struct slot *slot = &daemon->slots[i];
-        if (slot->state == SLOT_READY && is_open) {
-            requests_take(slot);
-        }
-    }
-}
-
-/* Old timelines, by whoever owns the first slot: a little at a time. */
-static void on_pruned(void *arg, enum err err, const char *text, bool has_more)
-{
-    struct daemon *daemon = arg;
-
-    if (err != ERR_OK) {
-        log_warning("store: old timelines are not deleted: %s", text);
-    }
-    daemon->next_prune = uv_now(&daemon->loop) + (has_more ? PRUNE_AGAIN_MS : PRUNE_PAUSE_MS);
-}
-
-static void prune(struct daemon *daemon)
-{
-    unsigned days = (unsigned)daemon->config.retention_timeline_days;
-
-    if (days > 0 && daemon->slots[0].state == SLOT_READY && store_is_connected(daemon->store) &&
-        uv_now(&daemon->loop) >= daemon->next_prune) {
-        daemon->next_prune = UINT64_MAX; /* until it reports */
-        store_prune(daemon->store, days, on_pruned, daemon);
-    }
-}
-
-/* the janitor: live events, and what an outage left undone */
-
-static void on_janitor(uv_timer_t *timer)
-{
-    struct daemon *daemon = timer->data;
-
-    api_publish_changes(daemon);
-    actions_report_waiting(daemon);
-    seals_check(daemon);
-    if (!daemon->has_tokens && store_is_connected(daemon->store)) {
-        api_load_tokens(daemon);
-    }
-    if (!daemon->has_clock_answers && store_is_connected(daemon->store)) {
-        clock_service_load(daemon);
-    }
-    slots_janitor(daemon);
-    check_requests(daemon);
-    prune(daemon);
 }
 
 /* the end */
@@ -404,7 +256,7 @@ static void on_stop_signal(uv_signal_t *handle, int number)
         return;
     }
     log_info("main: signal %d, leaving", number);
-    notify("STOPPING=1");
+    daemon_notify("STOPPING=1");
     uv_timer_stop(&daemon->timer); /* no new steps from deadlines */
     daemon->stop_limit = uv_now(&daemon->loop) + STOP_LIMIT_MS;
     uv_timer_start(&daemon->janitor, on_stopping, 0, 20);
@@ -503,7 +355,7 @@ static enum err migrate_when_possible(const struct config *config, bool is_patie
     while ((err = migrate(config->database_conninfo, text, sizeof(text))) == ERR_UNAVAILABLE &&
            is_patient) {
         log_warning("database: waiting for it: %s", text);
-        notify("STATUS=waiting for the database");
+        daemon_notify("STATUS=waiting for the database");
         sleep(DATABASE_RETRY_S);
     }
     if (err == ERR_OK) {
@@ -539,7 +391,7 @@ static int run(struct daemon *daemon)
     uv_signal_init(&daemon->loop, &daemon->sighup);
     daemon->janitor.data = daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data =
         daemon;
-    uv_timer_start(&daemon->janitor, on_janitor, JANITOR_MS, JANITOR_MS);
+    uv_timer_start(&daemon->janitor, janitor_runs, JANITOR_MS, JANITOR_MS);
     uv_signal_start(&daemon->sigterm, on_stop_signal, SIGTERM);
     uv_signal_start(&daemon->sigint, on_stop_signal, SIGINT);
     uv_signal_start(&daemon->sighup, on_reload_signal, SIGHUP);

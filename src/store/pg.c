@@ -12,6 +12,8 @@
 #include <libpq-fe.h>
 #include <uv.h>
 
+#include "pg_impl.h"
+
 #define RETRY_FIRST_MS  200
 #define RETRY_LAST_MS   5000
 #define CONNECT_MS      10000 /* until a connection attempt is given up */
@@ -28,31 +30,10 @@
 #define TRIM_ROWS 500
 #define NAME_SIZE 16
 
-struct statement {
-    char *sql;
-    size_t param_count;
-    char *params[PG_PARAMS_MAX];
-    int sizes[PG_PARAMS_MAX];   /* of binary ones */
-    int formats[PG_PARAMS_MAX]; /* 1: binary */
-};
-
 /* A text that the server has parsed. Beyond PREPARED_MAX they are sent each time. */
 struct prepared {
     char *sql;
     enum { PREPARED_NOT, PREPARED_SENT, PREPARED_READY } state;
-};
-
-struct pg_batch {
-    struct pg_batch *next;
-    struct statement *statements;
-    size_t count, capacity;
-    pg_done_fn *done;
-    void *arg;
-};
-
-struct pg_results {
-    PGresult **items;
-    size_t count;
 };
 
 enum trouble {
@@ -92,74 +73,6 @@ struct pg {
     void *closed_arg;
 };
 
-static void *must(void *memory)
-{
-    if (memory == NULL) {
-        abort(); /* out of memory: the supervisor starts us again, the store knows where we were */
-    }
-    return memory;
-}
-
-/* batches */
-
-struct pg_batch *pg_batch_new(void)
-{
-    return must(calloc(1, sizeof(struct pg_batch)));
-}
-
-void pg_batch_free(struct pg_batch *batch)
-{
-    if (batch == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < batch->count; i++) {
-        for (size_t p = 0; p < batch->statements[i].param_count; p++) {
-            free(batch->statements[i].params[p]);
-        }
-        free(batch->statements[i].sql);
-    }
-    free(batch->statements);
-    free(batch);
-}
-
-bool pg_batch_is_empty(const struct pg_batch *batch)
-{
-    return batch->count == 0;
-}
-
-void pg_add(struct pg_batch *batch, const char *sql, size_t param_count, const char *const *params)
-{
-    assert(param_count <= PG_PARAMS_MAX);
-    if (batch->count == batch->capacity) {
-        batch->capacity = batch->capacity == 0 ? 4 : 2 * batch->capacity;
-        batch->statements =
-            must(realloc(batch->statements, batch->capacity * sizeof(*batch->statements)));
-    }
-    struct statement *s = &batch->statements[batch->count++];
-    *s = (struct statement){.sql = must(strdup(sql)), .param_count = param_count};
-    for (size_t p = 0; p < param_count; p++) {
-        s->params[p] = params[p] == NULL ? NULL : must(strdup(params[p]));
-    }
-}
-
-void pg_add_arrays(struct pg_batch *batch, const char *sql, size_t param_count,
-                   struct pg_array *arrays)
-{
-    pg_add(batch, sql, 0, NULL);
-    struct statement *s = &batch->statements[batch->count - 1];
-
-    assert(param_count <= PG_PARAMS_MAX);
-    s->param_count = param_count;
-    for (size_t p = 0; p < param_count; p++) {
-        assert(arrays[p].size <= INT_MAX);
-        s->params[p] = (char *)arrays[p].octets;
-        s->sizes[p] = (int)arrays[p].size;
-        s->formats[p] = 1;
-        arrays[p].octets = NULL;
-        pg_array_release(&arrays[p]);
-    }
-}
-
 /* statements that the server knows */
 
 static void forget_prepared(struct pg *pg)
@@ -184,7 +97,7 @@ static struct prepared *find_prepared(struct pg *pg, const char *sql)
         return NULL;
     }
     struct prepared *new = &pg->prepared[pg->prepared_count++];
-    *new = (struct prepared){.sql = must(strdup(sql))};
+    *new = (struct prepared){.sql = pg_must(strdup(sql))};
     return new;
 }
 
@@ -217,7 +130,7 @@ static void poll_for(struct pg *pg, int events)
         stop_polling(pg); /* libpq may change its socket while it connects */
     }
     if (pg->poll == NULL) {
-        pg->poll = must(calloc(1, sizeof(*pg->poll)));
+        pg->poll = pg_must(calloc(1, sizeof(*pg->poll)));
         if (uv_poll_init(pg->loop, pg->poll, fd) != 0) {
             abort(); /* only for a descriptor that is none */
         }
@@ -315,10 +228,10 @@ static void on_retry(uv_timer_t *timer)
 /* `why`: NULL where libpq knows it. */
 static void lose_for(struct pg *pg, const char *why)
 {
-    const char *known = pg->error != NULL   ? pg->error
+    const char *known = pg->error != NULL  ? pg->error
                         : pg->conn != NULL ? PQerrorMessage(pg->conn)
                                            : "out of memory";
-    char *text = must(strdup(why != NULL ? why : known));
+    char *text = pg_must(strdup(why != NULL ? why : known));
     size_t size = strlen(text);
 
     while (size > 0 && text[size - 1] == '\n') {
@@ -423,7 +336,7 @@ static void flush(struct pg *pg)
 
 static void expect(struct pg *pg, struct prepared *prepared)
 {
-    pg->expected = must(realloc(pg->expected, (pg->expected_count + 1) * sizeof(*pg->expected)));
+    pg->expected = pg_must(realloc(pg->expected, (pg->expected_count + 1) * sizeof(*pg->expected)));
     pg->expected[pg->expected_count++] = prepared;
 }
 
@@ -500,7 +413,7 @@ static void keep_error(struct pg *pg, PGresult *result)
                   : strcmp(state, SQLSTATE_UNIQUE) == 0 ? ERR_EXISTS
                   : strcmp(state, SQLSTATE_FENCE) == 0  ? ERR_WRONG_STATE
                                                         : ERR_REFUSED;
-        pg->error = must(strdup(text != NULL ? text : "no text"));
+        pg->error = pg_must(strdup(text != NULL ? text : "no text"));
         pg->is_server_trouble = state != NULL && is_server_trouble(state);
     }
     PQclear(result);
@@ -518,7 +431,7 @@ static void keep_result(struct pg *pg, PGresult *result)
         return;
     }
     pg->has_written = pg->has_written || PQresultStatus(result) == PGRES_COMMAND_OK;
-    r->items = must(realloc(r->items, (r->count + 1) * sizeof(PGresult *)));
+    r->items = pg_must(realloc(r->items, (r->count + 1) * sizeof(PGresult *)));
     r->items[r->count++] = result;
 }
 
@@ -617,10 +530,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 struct pg *pg_new(struct uv_loop_s *loop, const char *conninfo, pg_state_fn *on_state, void *arg)
 {
-    struct pg *pg = must(calloc(1, sizeof(*pg)));
+    struct pg *pg = pg_must(calloc(1, sizeof(*pg)));
 
     pg->loop = loop;
-    pg->conninfo = must(strdup(conninfo));
+    pg->conninfo = pg_must(strdup(conninfo));
     pg->on_state = on_state;
     pg->arg = arg;
     pg->last = &pg->first;
@@ -689,53 +602,4 @@ void pg_send(struct pg *pg, struct pg_batch *batch, pg_done_fn *done, void *arg)
     pg->last = &batch->next;
     pg->queued++;
     send_next(pg);
-}
-
-/* results */
-
-size_t pg_row_count(const struct pg_results *results, size_t statement)
-{
-    assert(statement < results->count);
-    return (size_t)PQntuples(results->items[statement]);
-}
-
-bool pg_is_null(const struct pg_results *results, size_t statement, size_t row, size_t column)
-{
-    assert(statement < results->count);
-    return PQgetisnull(results->items[statement], (int)row, (int)column) == 1;
-}
-
-const char *pg_text(const struct pg_results *results, size_t statement, size_t row, size_t column)
-{
-    assert(statement < results->count);
-    return PQgetvalue(results->items[statement], (int)row, (int)column);
-}
-
-int64_t pg_number(const struct pg_results *results, size_t statement, size_t row, size_t column)
-{
-    return strtoll(pg_text(results, statement, row, column), NULL, 10);
-}
-
-size_t pg_affected(const struct pg_results *results, size_t statement)
-{
-    assert(statement < results->count);
-    return strtoul(PQcmdTuples(results->items[statement]), NULL, 10);
-}
-
-uint8_t *pg_bytes(const struct pg_results *results, size_t statement, size_t row, size_t column,
-                  size_t *ret_size)
-{
-    if (pg_is_null(results, statement, row, column)) {
-        return NULL;
-    }
-    const char *text = pg_text(results, statement, row, column);
-    size_t size = 0;
-    unsigned char *octets = PQunescapeBytea((const unsigned char *)text, &size);
-
-    must(octets);
-    uint8_t *copy = must(malloc(size > 0 ? size : 1));
-    memcpy(copy, octets, size);
-    PQfreemem(octets);
-    *ret_size = size;
-    return copy;
 }

@@ -13,37 +13,14 @@
 #include "deployment/command.h"
 #include "deployment/deployment.h"
 #include "deployment/status.h"
+#include "lib/params.h"
 
 #define DEVICE_COUNT 3
 #define NOW_MS       INT64_C(1800000000000)
 
 static struct deployment_params good_params(void)
 {
-    return (struct deployment_params){
-        .device_count = DEVICE_COUNT,
-        .fragment_count = 100,
-        .fragment_size = 50,
-        .padding_size = 3,
-        .coded_count = 20,
-        .mc_addr = 1,
-        .region = REGION_EU868,
-        .data_rate = 5,
-        .frequency_hz = 869525000,
-        .time_out = 15,
-        .port_multicast_setup = 200,
-        .port_fragmentation = 201,
-        .port_clock_sync = 202,
-        .frame_airtime_ms = 400,
-        .margin_ms = 5000,
-        .scheduler_interval_ms = 1000,
-        .duty_cycle = 0.1,
-        .gateways_max = 2,
-        .attempts_max = 3,
-        .quorum_percent = 90,
-        .setup_limit_ms = 86400000,
-        .combine_setup = true,
-        .leap_s = 18,
-    };
+    return test_params(DEVICE_COUNT);
 }
 
 static void assert_wrong(struct deployment_params p, const char *field, enum err err)

@@ -13,6 +13,7 @@
 #include "deployment/command.h"
 #include "deployment/deployment.h"
 #include "lib/fuzz_input.h"
+#include "lib/params.h"
 #include "lorawan/fragmentation.h"
 
 #define DEVICES_MAX 4
@@ -473,33 +474,17 @@ static void init_params(struct world *w)
     uint8_t size = fuzz_u8(&w->in);
     const char *field = "";
 
-    w->params = (struct deployment_params){
-        .device_count = 1u + flags % DEVICES_MAX,
-        .fragment_count = (uint16_t)(1 + size % 16),
-        .fragment_size = 50,
-        .padding_size = 3,
-        .coded_count = (uint16_t)(size >> 4),
-        .mc_addr = 1,
-        .region = REGION_EU868,
-        .data_rate = 5,
-        .frequency_hz = 869525000,
-        .time_out = (flags & 4) != 0 ? 15 : 11,
-        .port_multicast_setup = 200,
-        .port_fragmentation = 201,
-        .port_clock_sync = 202,
-        .frame_airtime_ms = 400,
-        .margin_ms = 5000,
-        .scheduler_interval_ms = 1000,
-        .duty_cycle = 0.1,
-        .gateways_max = 2,
-        .gateway_count = (flags & 8) != 0 ? 2 : 0,
-        .gateways = {1, 2},
-        .attempts_max = (flags & 16) != 0 ? 1 : 3,
-        .quorum_percent = (flags & 32) != 0 ? 50 : 100,
-        .setup_limit_ms = (flags & 64) != 0 ? 300000 : 86400000,
-        .combine_setup = (flags & 128) != 0,
-        .leap_s = 18,
-    };
+    w->params = test_params(1u + flags % DEVICES_MAX);
+    w->params.fragment_count = (uint16_t)(1 + size % 16);
+    w->params.coded_count = (uint16_t)(size >> 4);
+    w->params.time_out = (flags & 4) != 0 ? 15 : 11;
+    w->params.gateway_count = (flags & 8) != 0 ? 2 : 0;
+    w->params.gateways[0] = 1;
+    w->params.gateways[1] = 2;
+    w->params.attempts_max = (flags & 16) != 0 ? 1 : 3;
+    w->params.quorum_percent = (flags & 32) != 0 ? 50 : 100;
+    w->params.setup_limit_ms = (flags & 64) != 0 ? 300000 : 86400000;
+    w->params.combine_setup = (flags & 128) != 0;
     enum err err = deployment_params_check(&w->params, &field);
     assert(err == ERR_OK);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "deployment/deployment.h"
+#include "lib/params.h"
 
 #define NOW_MS   INT64_C(1800000000000)
 #define START_MS (NOW_MS + 3600000) /* SessionTime */
@@ -19,29 +20,13 @@
 
 static struct deployment_params params(void)
 {
-    return (struct deployment_params){
-        .device_count = 1,
-        .fragment_count = 100,
-        .fragment_size = 50,
-        .coded_count = 20,
-        .mc_addr = 1,
-        .region = REGION_EU868,
-        .data_rate = 5,
-        .frequency_hz = 869525000,
-        .time_out = 15,
-        .port_multicast_setup = 200,
-        .port_fragmentation = 201,
-        .port_clock_sync = 202,
-        .frame_airtime_ms = 400,
-        .margin_ms = GAP_MS,
-        .scheduler_interval_ms = 1000,
-        .duty_cycle = 0.1,
-        .gateways_max = 1,
-        .attempts_max = 3,
-        .quorum_percent = 90,
-        .setup_limit_ms = 86400000,
-        .leap_s = 18,
-    };
+    struct deployment_params p = test_params(1);
+
+    p.padding_size = 0;
+    p.margin_ms = GAP_MS;
+    p.gateways_max = 1;
+    p.combine_setup = false;
+    return p;
 }
 
 /* A device whose McClassCSessionReq was sent a minute ago. */

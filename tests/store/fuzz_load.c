@@ -13,6 +13,7 @@
 
 #include "deployment/command.h"
 #include "lib/fuzz_input.h"
+#include "lib/params.h"
 #include "lorawan/fragmentation.h"
 #include "record.h"
 #include "store_impl.h"
@@ -144,30 +145,16 @@ uint8_t *pg_bytes(const struct pg_results *results, size_t statement, size_t row
 
 /* a good deployment */
 
-static const struct deployment_params good_params = {
-    .device_count = DEVICES,
-    .fragment_count = 4,
-    .fragment_size = 50,
-    .padding_size = 3,
-    .coded_count = 2,
-    .mc_addr = 1,
-    .region = REGION_EU868,
-    .data_rate = 5,
-    .frequency_hz = 869525000,
-    .time_out = 12,
-    .port_multicast_setup = 200,
-    .port_fragmentation = 201,
-    .port_clock_sync = 202,
-    .frame_airtime_ms = 400,
-    .margin_ms = 5000,
-    .scheduler_interval_ms = 1000,
-    .duty_cycle = 0.1,
-    .gateways_max = 2,
-    .attempts_max = 3,
-    .quorum_percent = 90,
-    .setup_limit_ms = 86400000,
-    .leap_s = 18,
-};
+static struct deployment_params good_params(void)
+{
+    struct deployment_params p = test_params(DEVICES);
+
+    p.fragment_count = 4;
+    p.coded_count = 2;
+    p.time_out = 12;
+    p.combine_setup = false;
+    return p;
+}
 
 static void put_row(struct pg_results *results, size_t row, size_t column,
                     const struct field *fields, size_t count, const void *record)
@@ -179,11 +166,12 @@ static void put_row(struct pg_results *results, size_t row, size_t column,
 
 static void put_params(struct pg_results *results)
 {
+    const struct deployment_params params = good_params();
     cJSON *object = cJSON_CreateObject();
     char text[FIELD_TEXT_SIZE];
 
     for (size_t f = 0; f < params_field_count; f++) {
-        field_format(&params_fields[f], &good_params, text);
+        field_format(&params_fields[f], &params, text);
         cJSON_AddStringToObject(object, params_fields[f].column, text);
     }
     cJSON_PrintPreallocated(object, results->texts[ROW_DEPLOYMENT][2], TEXT_MAX, 0);

@@ -109,7 +109,8 @@ enum err topics_read(const struct topics *topics, const char *topic, struct topi
     for (unsigned t = 0; t < EVENTS_TOPIC_COUNT; t++) {
         const char *name = events_topic_name((enum events_topic)t);
         const struct level *level = &levels[TOPICS_EVENT];
-        if (strlen(name) == level->size && memcmp(level->text, name, level->size) == 0) {
+        if (level->text != NULL && strlen(name) == level->size &&
+            memcmp(level->text, name, level->size) == 0) {
             read.event = (enum events_topic)t;
             break;
         }
