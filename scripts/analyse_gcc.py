@@ -13,8 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT_ELSEWHERE = {
     "src/ctl/output.c", "src/daemon/config.c", "src/daemon/engine.c", "src/http/server.c",
     "src/network/chirpstack/chirpstack.c", "src/network/chirpstack/grpc.c", "src/network/chirpstack/lists.c",
-    "src/network/chirpstack/mqtt.c", "src/network/chirpstack/request.c", "src/sim/frag_decoder.c", "src/sim/mqtt.c", "src/sim/multicast_queue.c",
-    "src/store/pg.c",
+    "src/network/chirpstack/mqtt.c", "src/network/chirpstack/request.c", "src/sim/frag_decoder.c", "src/sim/grpc_server.c",
+    "src/sim/mqtt.c", "src/sim/multicast_queue.c", "src/store/pg.c", "src/store/pg_batch.c",
 }
 
 

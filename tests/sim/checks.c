@@ -200,7 +200,9 @@ static void check_rate(struct sim *sim, uint32_t i, const char *what)
         w->minute_loads[i] = sim->load_count;
     }
     uint32_t loads = sim->load_count - w->minute_loads[i];
-    if (++w->minute_calls[i] > CALLS_PER_MINUTE_MAX + 2 * loads) {
+    /* Five calls make a take-over, and a failed deletion reads the old queue once more. */
+    uint32_t most = CALLS_PER_MINUTE_MAX + 2 * loads + 10 * sim->takeover_count;
+    if (++w->minute_calls[i] > most) {
         sim_fail(sim, "%u calls in a minute about %s %u", w->minute_calls[i], what, i);
     }
 }
