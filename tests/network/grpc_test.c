@@ -231,11 +231,12 @@ static void every_status_comes_through_in_headers_and_in_trailers(void **state)
 static void a_status_that_is_no_number_is_unknown(void **state)
 {
     (void)state;
-    static const char *const statuses[] = {"", "-1", "x", "99999999999", "123456789012345"};
+    static const char *const statuses[] = {"",    "-1", "x", "99999999999", "123456789012345",
+                                           "0ab", "1 2"};
 
     begin_both(fail_early);
     failed_message = "";
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         struct outcome o = {0};
         failed_status = statuses[i];
         ask(&o, "x");

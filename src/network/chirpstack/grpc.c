@@ -332,7 +332,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         memcpy(number, value, value_size);
     }
     if (name_size == 11 && memcmp(name, "grpc-status", 11) == 0) {
-        bool is_number = number[0] >= '0' && number[0] <= '9' && value_size <= 4;
+        bool is_number =
+            number[0] != '\0' && value_size <= 4 && strspn(number, "0123456789") == value_size;
         call->status = is_number ? atoi(number) : GRPC_UNKNOWN;
     } else if (name_size == 12 && memcmp(name, "grpc-message", 12) == 0) {
         decode_text(value, value_size, call->text, sizeof(call->text));
