@@ -79,7 +79,9 @@ static const char *with(const char *text, const char *from, const char *to)
     if (at == NULL) {
         fail_msg("%s is not in it", from);
     }
-    snprintf(result, sizeof(out[0]), "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    int size =
+        snprintf(result, sizeof(out[0]), "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    assert_in_range(size, 1, sizeof(out[0]) - 1);
     return result;
 }
 
