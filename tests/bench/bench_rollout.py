@@ -8,9 +8,10 @@ from daemon import Daemon, info, row
 IMAGE_SIZE = 2000
 LOSS = 0.02
 # Of the clock; most of the time is the wait for SessionTime, 4 s for each device.
-RATE = float(os.environ.get("ROLLOUT_CLOCK_RATE", "1000"))
+RATE = float(os.environ.get("ROLLOUT_CLOCK_RATE", "3500"))
+DEVICES = int(os.environ.get("ROLLOUT_DEVICES", "10000"))
 UPLINK_INTERVAL_S = 3600
-GOAL_S, LIMIT_S = 30, 200
+GOAL_S, LIMIT_S = 30, 500
 ENDED = ("completed", "partial", "failed", "aborted")
 
 
@@ -53,4 +54,4 @@ defaults: { gateways_max = 1; };
         info(f"{case}: largest resident memory of fuotad", d.resident_peak_kib() / 1024, "MiB")
 
 
-roll_out(10000, RATE, UPLINK_INTERVAL_S, GOAL_S)
+roll_out(DEVICES, RATE, UPLINK_INTERVAL_S, GOAL_S if DEVICES == 10000 else None)
