@@ -67,6 +67,10 @@ void transmission_enter(struct deployment *d, enum transmission_state state);
 /* Whether unicast commands of the set-up may still go out. */
 bool transmission_is_before_session(const struct deployment *d);
 
+/* take_over.c */
+/* Another daemon's group is still there: the take-over is under way, or failed. It goes in RELEASE. */
+bool has_old_group(const struct transmission *t);
+
 /* status_round.c: the state STATUS */
 void status_enter(struct deployment *d);
 /* Goes on after TAKE_OVER: answers to what was asked are still waited for. */

@@ -25,14 +25,6 @@ static void clean(struct deployment *d)
                                                                          : DEPLOYMENT_NEVER);
 }
 
-/* Left over from a take-over that was broken off; it goes first. */
-static bool has_old_group(const struct transmission *t)
-{
-    static const struct uuid none;
-
-    return memcmp(&t->old_group_id, &none, sizeof(none)) != 0;
-}
-
 static void group_is_gone(struct transmission *t)
 {
     if (has_old_group(t)) {

@@ -55,8 +55,8 @@ void status_enter(struct deployment *d)
 
 void status_resume(struct deployment *d)
 {
-    if (!d->transmission.has_gateways) {
-        ask_one_by_one(d); /* there is no group to ask */
+    if (!d->transmission.has_gateways || has_old_group(&d->transmission)) {
+        ask_one_by_one(d); /* the take-over failed: there is no group to ask */
     } else if (d->transmission.has_status_request) {
         transmission_set_deadline(d, d->now_ms + deployment_status_wait_ms(&d->params));
     } else {

@@ -20,6 +20,11 @@ static bool is_set(const struct uuid *id)
     return memcmp(id, &none, sizeof(none)) != 0;
 }
 
+bool has_old_group(const struct transmission *t)
+{
+    return is_set(&t->old_group_id);
+}
+
 bool take_over_is_wanted(struct deployment *d)
 {
     struct transmission *t = &d->transmission;

@@ -274,6 +274,70 @@ static void in_large_blocks_none_missing_may_mean_256(void **state)
     assert_int_equal(status_read(&ans, 256, true), STATUS_COMPLETE);
 }
 
+/* Seed 78124: after a take-over that failed another one followed, and the first one's group was
+ * forgotten for the second's. */
+static void a_failed_take_over_is_not_forgotten_for_the_next(void **state)
+{
+    (void)state;
+    void *memory = malloc(deployment_size(DEVICE_COUNT));
+    struct deployment_params p = good_params();
+    const struct uuid old = {{1}}, fresh = {{2}};
+    struct transmission t = {
+        .state = TRANSMISSION_TAKE_OVER,
+        .resume_state = TRANSMISSION_STATUS,
+        .group_id = fresh,
+        .old_group_id = old,
+        .is_taken_over = true,
+        .started_ms = NOW_MS - 2 * INT64_C(32768000),
+        .session_time_ms = NOW_MS - INT64_C(32768000), /* 2^15 s: it is over */
+        .deadline_ms = NOW_MS,
+        .next_number = 121,
+        .last_number = 120,
+        .f_cnt = 150,
+        .group_number = 1,
+        .has_group = true,
+        .has_gateways = true,
+        .has_status_request = true,
+    };
+    struct device devices[DEVICE_COUNT] = {0};
+    struct deployment *d = NULL;
+    struct deployment_actions actions;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_RESTORED, .now_ms = NOW_MS};
+
+    assert_non_null(memory);
+    for (unsigned i = 0; i < DEVICE_COUNT; i++) {
+        devices[i] = (struct device){
+            .dev_eui = i + 1, .stage = DEVICE_RECEIVING, .deadline_ms = DEPLOYMENT_NEVER};
+    }
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_READ_OLD_QUEUE);
+    event.kind = DEPLOYMENT_EVENT_GROUP_FAILED;
+    event.u.failure.is_final = false;
+    deployment_step(d, &event, &actions);
+    t = *deployment_get_transmission(d);
+    assert_int_equal(t.state, TRANSMISSION_STATUS);
+    assert_true(t.is_unicast_status);
+    /* The next owner goes on asking, and both groups are still known. */
+    t.is_taken_over = true;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    event = (struct deployment_event){.kind = DEPLOYMENT_EVENT_RESTORED, .now_ms = NOW_MS};
+    deployment_step(d, &event, &actions);
+    const struct transmission *now = deployment_get_transmission(d);
+    assert_int_equal(now->state, TRANSMISSION_STATUS);
+    assert_memory_equal(&now->old_group_id, &old, sizeof(old));
+    assert_memory_equal(&now->group_id, &fresh, sizeof(fresh));
+    event.kind = DEPLOYMENT_EVENT_ABORT;
+    deployment_step(d, &event, &actions);
+    event.kind = DEPLOYMENT_EVENT_TIMER;
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_DELETE_OLD_GROUP);
+    event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
+    deployment_step(d, &event, &actions);
+    only_action(&actions, DEPLOYMENT_ACTION_DELETE_GROUP);
+    free(memory);
+}
+
 static void every_event_is_taken_in_every_state(void **state)
 {
     (void)state;
@@ -457,6 +521,7 @@ int main(void)
         cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
         cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
+        cmocka_unit_test(a_failed_take_over_is_not_forgotten_for_the_next),
         cmocka_unit_test(every_event_is_taken_in_every_state),
         cmocka_unit_test(restoring_refuses_what_was_never_written),
         cmocka_unit_test(bytes_from_the_air_never_break_it),
