@@ -224,7 +224,7 @@ void running_drop_slot(struct daemon *daemon, struct slot *slot);
 /* Loads what runs in the slot. */
 void running_load_slot(struct slot *slot);
 /* Takes up a deployment that was just started or resumed. */
-void running_load_one(struct daemon *daemon, struct slot *slot, const struct uuid *id);
+void running_load_one(struct slot *slot, const struct uuid *id);
 void running_release(struct daemon *daemon);
 
 /* engine.c */

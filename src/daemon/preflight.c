@@ -125,7 +125,7 @@ static void on_started(void *arg, enum err err, const char *text)
     FAILPOINT(STARTED);
     requests_ended(started->daemon, &started->request_id);
     if (err == ERR_OK && slot->epoch == started->fence.epoch) {
-        running_load_one(started->daemon, slot, &started->id);
+        running_load_one(slot, &started->id);
     } else if (err != ERR_OK) {
         log_error("preflight: the deployment could not be started: %s", text);
         if (err == ERR_UNAVAILABLE) {

@@ -92,7 +92,7 @@ static void on_resumed(void *arg, enum err err, const char *text)
     if (r != NULL && r->d == NULL) {
         running_drop(daemon, r);
     }
-    running_load_one(daemon, call.slot, &call.deployment_id);
+    running_load_one(call.slot, &call.deployment_id);
 }
 
 static void resume_deployment(struct slot *slot, const struct uuid *id,

@@ -419,9 +419,8 @@ static void load(struct slot *slot, const struct uuid *id, bool is_single)
     store_load(slot->daemon->store, id, on_load, call);
 }
 
-void running_load_one(struct daemon *daemon, struct slot *slot, const struct uuid *id)
+void running_load_one(struct slot *slot, const struct uuid *id)
 {
-    (void)daemon;
     load(slot, id, true);
 }
 

@@ -164,7 +164,7 @@ static void load_unlocked(struct daemon *daemon)
         struct slot *slot = r->slot;
         struct uuid id = r->id;
         running_drop(daemon, r);
-        running_load_one(daemon, slot, &id);
+        running_load_one(slot, &id);
     }
 }
 

@@ -155,7 +155,7 @@ static void on_suspended(void *arg, enum err err, const char *text)
     struct suspension *suspension = arg;
 
     if (err == ERR_OK) {
-        running_load_one(suspension->slot->daemon, suspension->slot, &suspension->id);
+        running_load_one(suspension->slot, &suspension->id);
     } else {
         log_error("deployment: it could not be suspended: %s", text);
     }

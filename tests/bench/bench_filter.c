@@ -9,7 +9,7 @@
 #include <uv.h>
 
 #include "bench.h"
-#include "no_mqtt.h"
+#include "lib/no_mqtt.h"
 
 #define WANTED_COUNT  100000 /* devices in deployments */
 #define TABLE_SIZE    (1u << 18)

@@ -15,7 +15,7 @@
 
 #include "bench.h"
 #include "load.h"
-#include "no_mqtt.h"
+#include "lib/no_mqtt.h"
 
 #define CALL_COUNT 200000
 #define GROUPS     1000

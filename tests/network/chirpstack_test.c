@@ -1,5 +1,5 @@
 /* chirpstack_test.c - topics, and what the driver does with messages; the MQTT client is played
- * here. */
+ * by lib/no_mqtt. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lib/loop.h"
+#include "lib/no_mqtt.h"
 #include "network/chirpstack/chirpstack.h"
 #include "network/chirpstack/topics.h"
 
@@ -21,57 +22,9 @@
 static const struct uuid application = {{0xAA, 0xAA, 0xAA, 0xAA, 0xBB, 0xBB, 0x4C, 0xCC, 0x8D, 0xDD,
                                          0xEE, 0xEE, 0xEE, 0xEE, 0xEE, 0xEE}};
 
-/* the MQTT client */
-
-static struct mqtt_callbacks mqtt_callbacks;
-static void *mqtt_arg;
-static unsigned acknowledged;
-
-enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *options,
-                  const struct mqtt_callbacks *callbacks, void *arg, struct mqtt **ret_mqtt)
-{
-    (void)loop, (void)options, (void)ret_mqtt;
-    mqtt_callbacks = *callbacks;
-    mqtt_arg = arg;
-    return ERR_OK;
-}
-
-enum err mqtt_check_options(const struct mqtt_options *options)
-{
-    (void)options;
-    return ERR_OK;
-}
-
-void mqtt_subscribe(struct mqtt *mqtt, const char *filter)
-{
-    (void)mqtt, (void)filter;
-}
-
-void mqtt_unsubscribe(struct mqtt *mqtt, const char *filter)
-{
-    (void)mqtt, (void)filter;
-}
-
-void mqtt_acknowledge(struct mqtt *mqtt)
-{
-    (void)mqtt;
-    acknowledged++;
-}
-
-void mqtt_reject(struct mqtt *mqtt)
-{
-    (void)mqtt;
-}
-
-void mqtt_close(struct mqtt *mqtt, void (*cb)(void *arg), void *arg)
-{
-    (void)mqtt;
-    cb(arg);
-}
-
 static void receive(const char *topic, const char *payload)
 {
-    mqtt_callbacks.on_message(mqtt_arg, topic, (const uint8_t *)payload, strlen(payload), 1);
+    no_mqtt_callbacks.on_message(no_mqtt_arg, topic, (const uint8_t *)payload, strlen(payload), 1);
 }
 
 /* the daemon */
@@ -154,7 +107,7 @@ static int open_driver(void **state)
     (void)state;
     test_loop_open(&t);
     is_wanted_now = is_stream_closed = is_closed = false;
-    asked = batches = warnings = events = acknowledged = 0;
+    asked = batches = warnings = events = no_mqtt_acknowledged = 0;
     if (chirpstack_new(&t.loop, &options, &callbacks, NULL, &driver) != ERR_OK) {
         return -1;
     }
@@ -194,10 +147,10 @@ static void a_batch_without_events_is_acknowledged_from_the_loop(void **state)
 {
     (void)state;
     receive(TOPIC "join", JOIN);
-    mqtt_callbacks.on_batch(mqtt_arg);
-    assert_int_equal(acknowledged,
+    no_mqtt_callbacks.on_batch(no_mqtt_arg);
+    assert_int_equal(no_mqtt_acknowledged,
                      0); /* never from inside: it would read the next batch in there */
-    WAIT_UNTIL(&t, acknowledged == 1);
+    WAIT_UNTIL(&t, no_mqtt_acknowledged == 1);
     assert_int_equal(batches, 0);
 }
 
@@ -208,11 +161,11 @@ static void a_batch_with_events_waits_for_the_commit(void **state)
     receive(TOPIC "join", JOIN);
     is_wanted_now = false;
     receive(TOPIC "join", JOIN);
-    mqtt_callbacks.on_batch(mqtt_arg);
+    no_mqtt_callbacks.on_batch(no_mqtt_arg);
     assert_int_equal(events, 1);
     assert_int_equal(batches, 1);
-    mqtt_callbacks.on_batch(mqtt_arg); /* the next one has none */
-    WAIT_UNTIL(&t, acknowledged == 1);
+    no_mqtt_callbacks.on_batch(no_mqtt_arg); /* the next one has none */
+    WAIT_UNTIL(&t, no_mqtt_acknowledged == 1);
     assert_int_equal(batches, 1);
 }
 

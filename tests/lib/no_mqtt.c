@@ -1,7 +1,8 @@
-#include "no_mqtt.h"
+#include "lib/no_mqtt.h"
 
 struct mqtt_callbacks no_mqtt_callbacks;
 void *no_mqtt_arg;
+unsigned no_mqtt_acknowledged;
 
 enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *options,
                   const struct mqtt_callbacks *callbacks, void *arg, struct mqtt **ret_mqtt)
@@ -31,6 +32,7 @@ void mqtt_unsubscribe(struct mqtt *mqtt, const char *filter)
 void mqtt_acknowledge(struct mqtt *mqtt)
 {
     (void)mqtt;
+    no_mqtt_acknowledged++;
 }
 
 void mqtt_reject(struct mqtt *mqtt)
