@@ -8,6 +8,7 @@
 #ifndef BASE_HEX_H
 #define BASE_HEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,5 +46,7 @@ MUST_CHECK enum err dev_addr_parse(const char *text, uint32_t *ret_addr);
 void uuid_format(const struct uuid *uuid, char text[UUID_TEXT_SIZE]);
 /* ERR_FORMAT  not 8-4-4-4-12 hexadecimal digits */
 MUST_CHECK enum err uuid_parse(const char *text, struct uuid *ret_uuid);
+/* All zero stands for none. */
+bool uuid_is_zero(const struct uuid *uuid);
 
 #endif

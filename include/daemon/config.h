@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/hex.h"
 #include "daemon/secrets.h"
 
 #define CONFIG_LIST_MAX 64
@@ -69,6 +70,8 @@ struct config {
     bool clock_service_enabled;
     int64_t clock_service_threshold_s;
     char *clock_service_applications[CONFIG_LIST_MAX + 1];
+    struct uuid clock_service_ids[CONFIG_LIST_MAX]; /* these applications */
+    size_t clock_service_id_count;
     int64_t leap_seconds;
 
     int64_t default_unicast_attempts;

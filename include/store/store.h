@@ -22,9 +22,9 @@
 struct uv_loop_s;
 struct store;
 
-#define STORE_SLOT_COUNT                                                                           \
-    16 /* slots.h; the column deployment.slot_index and the table slot, too                        \
-        */
+/* slots.h; the column deployment.slot_index and the table slot have it, too. */
+#define STORE_SLOT_COUNT        16
+#define STORE_HELD_GATEWAYS_MAX 8
 
 /* Which owner of a slot speaks: a call with a fence changes nothing once somebody else owns it. */
 struct store_fence {
@@ -58,7 +58,7 @@ struct store_held_event {
     const uint8_t *data;
     size_t data_size;
     const uint64_t *gateways;
-    size_t gateway_count; /* at most 8 */
+    size_t gateway_count; /* at most STORE_HELD_GATEWAYS_MAX */
 };
 
 struct store_turn *store_turn_new(void);

@@ -129,3 +129,10 @@ enum err uuid_parse(const char *text, struct uuid *ret_uuid)
     *ret_uuid = uuid;
     return ERR_OK;
 }
+
+bool uuid_is_zero(const struct uuid *uuid)
+{
+    static const struct uuid zero;
+
+    return memcmp(uuid, &zero, sizeof(zero)) == 0;
+}

@@ -265,11 +265,10 @@ bool config_is_loopback(const char *host)
 /* What hangs together. */
 static void check_whole(struct reading *r)
 {
-    const struct config *c = r->config;
+    struct config *c = r->config;
     static const char *const levels[] = {"debug", "info", "warning", "error"};
     bool is_level = false;
     const char *text;
-    struct uuid id;
 
     assert(c->log_level != NULL); /* every text has a default */
     for (size_t i = 0; i < 4; i++) {
@@ -305,7 +304,9 @@ static void check_whole(struct reading *r)
             "off this machine the API needs http.tls_cert_file, or http.behind_tls_proxy = true");
     }
     for (char *const *a = c->clock_service_applications; *a != NULL; a++) {
-        if (uuid_parse(*a, &id) != ERR_OK) {
+        if (uuid_parse(*a, &c->clock_service_ids[c->clock_service_id_count]) == ERR_OK) {
+            c->clock_service_id_count++;
+        } else {
             complain(r, "clock_service.applications", *a, "must be a UUID");
         }
     }

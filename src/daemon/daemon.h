@@ -261,8 +261,8 @@ void action_perform(struct daemon *daemon, struct running *r,
                     const struct deployment_action *action);
 
 /* suspended.c */
-/* Whether the event belongs to a suspended deployment, and was kept for it. */
-void suspended_hold(struct daemon *daemon, struct running *r, const struct network_event *event);
+/* Keeps an event for a suspended deployment. */
+void suspended_hold(struct running *r, const struct network_event *event);
 /* Steps what was held while it was suspended. */
 void suspended_replay(struct daemon *daemon, struct running *r);
 /* What is stored of it cannot be used. */

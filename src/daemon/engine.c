@@ -41,9 +41,8 @@ struct turn {
     struct pending_action *actions;
     size_t action_count, action_capacity;
     struct after *first_after, **last_after;
-    bool has_slot[STORE_SLOT_COUNT]; /* it saves something in the slot's name */
-    bool
-        has_batch[STORE_SLOT_COUNT]; /* the slot's events in it are acknowledged after the commit */
+    bool has_slot[STORE_SLOT_COUNT];  /* it saves something in the slot's name */
+    bool has_batch[STORE_SLOT_COUNT]; /* it has events of the slot: acknowledged when committed */
 };
 
 void *must(void *memory)
@@ -446,6 +445,8 @@ static bool is_flood(struct daemon *daemon, struct running *r, uint32_t index,
 static void to_deployment_event(const struct network_event *event, uint32_t index,
                                 struct deployment_event *ret)
 {
+    _Static_assert(sizeof(ret->u.uplink.gateways) >= sizeof(event->gateways), "all are passed on");
+
     *ret = (struct deployment_event){.device_index = index};
     switch (event->kind) {
     case NETWORK_UPLINK:
@@ -483,12 +484,11 @@ void engine_step_network_event(struct daemon *daemon, struct running *r, uint32_
 /* An application of the clock service may have requests from any of its devices. */
 static bool is_clock_served(const struct daemon *daemon, const struct uuid *application_id)
 {
-    struct uuid served;
+    const struct config *config = &daemon->config;
 
-    for (char *const *a = daemon->config.clock_service_applications; *a != NULL; a++) {
-        if (uuid_parse(*a, &served) == ERR_OK &&
-            memcmp(&served, application_id, sizeof(served)) == 0) {
-            return daemon->config.clock_service_enabled;
+    for (size_t i = 0; i < config->clock_service_id_count; i++) {
+        if (memcmp(&config->clock_service_ids[i], application_id, sizeof(*application_id)) == 0) {
+            return config->clock_service_enabled;
         }
     }
     return false;
@@ -528,7 +528,7 @@ void engine_on_network_event(void *arg, const struct network_event *event)
             continue;
         }
         if (r->d == NULL) {
-            suspended_hold(daemon, r, event);
+            suspended_hold(r, event);
         } else {
             engine_step_network_event(daemon, r, index, event);
         }

@@ -132,10 +132,10 @@ void slot_set_applications(struct slot *slot)
             applications[count++] = r->application_id;
         }
     }
-    for (char *const *a = daemon->config.clock_service_applications; *a != NULL; a++) {
-        if (uuid_parse(*a, &applications[count]) == ERR_OK && /* checked by config.c */
-            store_slot_of(&applications[count]) == slot->index) {
-            count++;
+    for (size_t i = 0; i < daemon->config.clock_service_id_count; i++) {
+        const struct uuid *id = &daemon->config.clock_service_ids[i];
+        if (store_slot_of(id) == slot->index) {
+            applications[count++] = *id;
         }
     }
     daemon->network.set_applications(slot->stream, applications, count);
@@ -421,11 +421,6 @@ static bool read_identity(struct daemon *daemon)
     return true;
 }
 
-static void first_renewal(struct daemon *daemon)
-{
-    slots_renew(daemon);
-}
-
 bool slots_start(struct daemon *daemon)
 {
     static const struct store_news news = {on_slots_news, on_request_news, on_change_news};
@@ -442,7 +437,7 @@ bool slots_start(struct daemon *daemon)
     uv_timer_init(&daemon->loop, &daemon->lease_timer);
     daemon->lease_timer.data = daemon;
     store_listen(daemon->store, &news, daemon);
-    suspended_report_crash(daemon, first_renewal);
+    suspended_report_crash(daemon, slots_renew);
     return true;
 }
 

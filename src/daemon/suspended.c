@@ -17,6 +17,8 @@
 /* Held events that are replayed in one turn. */
 #define REPLAY_MAX 500
 
+_Static_assert(STORE_HELD_GATEWAYS_MAX == NETWORK_GATEWAYS_MAX, "an event is held whole");
+
 /* the crash before */
 
 struct report {
@@ -64,7 +66,7 @@ void suspended_report_crash(struct daemon *daemon, void (*done)(struct daemon *d
 
 /* events */
 
-void suspended_hold(struct daemon *daemon, struct running *r, const struct network_event *event)
+void suspended_hold(struct running *r, const struct network_event *event)
 {
     struct store_held_event held = {
         .kind = (int)event->kind,
@@ -78,7 +80,6 @@ void suspended_hold(struct daemon *daemon, struct running *r, const struct netwo
         .gateway_count = event->gateway_count,
     };
 
-    (void)daemon;
     FAILPOINT(EVENT_HELD);
     store_turn_hold_event(engine_store_turn(r->slot), &r->id, &held);
 }

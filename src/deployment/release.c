@@ -1,6 +1,4 @@
 /* release.c - the state RELEASE: devices are cleaned, the group is deleted. */
-#include <string.h>
-
 #include "states.h"
 
 /* RELEASE */
@@ -28,7 +26,7 @@ static void clean(struct deployment *d)
 static void group_is_gone(struct transmission *t)
 {
     if (has_old_group(t)) {
-        memset(&t->old_group_id, 0, sizeof(t->old_group_id));
+        t->old_group_id = (struct uuid){0};
     } else {
         t->has_group = false;
     }

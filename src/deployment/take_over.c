@@ -6,23 +6,14 @@
  * made with the same address and keys and a counter that is ahead; what still waits in the old
  * queue is read and will be sent anew; then the old group is deleted, and what lands there fails.
  */
-#include <string.h>
-
 #include "states.h"
 
 /* The old owner had one frame under way, and its group may have got a few more than it booked. */
 #define COUNTER_AHEAD 16
 
-static const struct uuid none;
-
-static bool is_set(const struct uuid *id)
-{
-    return memcmp(id, &none, sizeof(none)) != 0;
-}
-
 bool has_old_group(const struct transmission *t)
 {
-    return is_set(&t->old_group_id);
+    return !uuid_is_zero(&t->old_group_id);
 }
 
 bool take_over_is_wanted(struct deployment *d)
@@ -43,7 +34,7 @@ void take_over_enter(struct deployment *d)
     struct transmission *t = &d->transmission;
 
     t->old_group_id = t->group_id;
-    t->group_id = none;
+    t->group_id = (struct uuid){0};
     t->group_number++;
     t->f_cnt = t->f_cnt < UINT32_MAX - COUNTER_AHEAD ? t->f_cnt + COUNTER_AHEAD : UINT32_MAX;
     t->has_gateways = false;
@@ -58,9 +49,9 @@ static enum transmission_state go_on(struct deployment *d)
     if (d->is_group_call_open) {
         return TRANSMISSION_TAKE_OVER;
     }
-    group_call(d, !is_set(&t->group_id) ? DEPLOYMENT_ACTION_CREATE_GROUP
-                  : !t->has_gateways    ? DEPLOYMENT_ACTION_ADD_GATEWAYS
-                                        : DEPLOYMENT_ACTION_READ_OLD_QUEUE);
+    group_call(d, uuid_is_zero(&t->group_id) ? DEPLOYMENT_ACTION_CREATE_GROUP
+                  : !t->has_gateways         ? DEPLOYMENT_ACTION_ADD_GATEWAYS
+                                             : DEPLOYMENT_ACTION_READ_OLD_QUEUE);
     return TRANSMISSION_TAKE_OVER;
 }
 
@@ -148,7 +139,7 @@ enum transmission_state take_over_deleted(struct deployment *d,
                                           const struct deployment_event *event)
 {
     (void)event;
-    d->transmission.old_group_id = none;
+    d->transmission.old_group_id = (struct uuid){0};
     return end(d, d->transmission.resume_state);
 }
 

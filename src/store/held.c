@@ -6,8 +6,6 @@
 
 #include "store_impl.h"
 
-#define GATEWAYS_MAX 8
-
 /* suspending and resuming */
 
 void store_report_crash(struct store *store, const char *deployment_id, unsigned suspend_count,
@@ -46,18 +44,15 @@ void store_resume(struct store *store, const struct store_fence *fence,
                   store_done_fn *done, void *arg)
 {
     struct pg_batch *batch = pg_batch_new();
-    char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
+    char id[UUID_TEXT_SIZE];
     const char *params[] = {id};
-    const char *request_params[] = {request};
 
     uuid_format(deployment_id, id);
-    uuid_format(request_id, request);
     pg_add(batch,
            "UPDATE deployment SET suspended = NULL, crash_count = 0 "
            "WHERE id = $1 AND state = 'running'",
            1, params);
-    pg_add(batch, "UPDATE request SET state = 'done', done_at = now() WHERE id = $1", 1,
-           request_params);
+    store_add_request_done(batch, request_id, NULL);
     store_add_fence(batch, fence);
     store_do(store->writer, batch, 0, ERR_MISSING, done, arg);
 }
@@ -125,7 +120,8 @@ struct held_call {
 };
 
 static enum err parse_held(const struct pg_results *results, size_t row,
-                           struct store_held_event *event, uint64_t gateways[GATEWAYS_MAX])
+                           struct store_held_event *event,
+                           uint64_t gateways[STORE_HELD_GATEWAYS_MAX])
 {
     const char *text = pg_text(results, 0, row, 7);
     size_t size = 0;
@@ -137,7 +133,7 @@ static enum err parse_held(const struct pg_results *results, size_t row,
     event->data = pg_bytes(results, 0, row, 6, &size);
     event->data_size = size;
     event->gateways = gateways;
-    while (event->gateway_count < GATEWAYS_MAX && strlen(text) >= 16) {
+    while (event->gateway_count < STORE_HELD_GATEWAYS_MAX && strlen(text) >= 16) {
         char eui[EUI64_TEXT_SIZE] = "";
         memcpy(eui, text, 16);
         if (eui64_parse(eui, &gateways[event->gateway_count]) != ERR_OK) {
@@ -155,7 +151,7 @@ static void on_held(void *arg, enum err err, const char *text, const struct pg_r
     struct held_call *call = arg;
     size_t count = err == ERR_OK ? pg_row_count(results, 0) : 0;
     struct store_held_event *events = store_must(calloc(count + 1, sizeof(*events)));
-    uint64_t(*gateways)[GATEWAYS_MAX] = store_must(calloc(count + 1, sizeof(*gateways)));
+    uint64_t(*gateways)[STORE_HELD_GATEWAYS_MAX] = store_must(calloc(count + 1, sizeof(*gateways)));
 
     for (size_t i = 0; i < count && err == ERR_OK; i++) {
         err = parse_held(results, i, &events[i], gateways[i]);

@@ -380,23 +380,31 @@ void store_start(struct store *store, const struct store_start *start, store_don
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }
 
+void store_add_request_done(struct pg_batch *batch, const struct uuid *request_id,
+                            const char *detail)
+{
+    char id[UUID_TEXT_SIZE];
+    const char *params[] = {id, detail};
+
+    uuid_format(request_id, id);
+    pg_add(batch, "UPDATE request SET state = 'done', detail = $2, done_at = now() WHERE id = $1",
+           2, params);
+}
+
 void store_schedule(struct store *store, const struct store_fence *fence,
                     const struct uuid *deployment_id, const struct uuid *request_id,
                     store_done_fn *done, void *arg)
 {
     struct pg_batch *batch = pg_batch_new();
-    char id[UUID_TEXT_SIZE], request[UUID_TEXT_SIZE];
-    const char *id_param = id, *request_param = request;
+    char id[UUID_TEXT_SIZE];
+    const char *id_param = id;
 
     uuid_format(deployment_id, id);
-    uuid_format(request_id, request);
     pg_add(batch,
            "UPDATE deployment SET state = 'scheduled', problems = '[]' WHERE id = $1 AND state = "
            "'draft'",
            1, &id_param);
-    pg_add(batch,
-           "UPDATE request SET state = 'done', detail = 'scheduled', done_at = now() WHERE id = $1",
-           1, &request_param);
+    store_add_request_done(batch, request_id, "scheduled");
     store_add_fence(batch, fence);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
 }

@@ -42,6 +42,9 @@ char *bytea_text(const uint8_t *octets, size_t size);
 void *store_must(void *memory);
 /* turn.c: the batch fails with ERR_WRONG_STATE unless the slot has this epoch. */
 void store_add_fence(struct pg_batch *batch, const struct store_fence *fence);
+/* load.c: the wish was carried out. `detail`: NULL, or what was made of it. */
+void store_add_request_done(struct pg_batch *batch, const struct uuid *request_id,
+                            const char *detail);
 /* The batch of a turn. */
 struct pg_batch *store_turn_batch(struct store_turn *turn);
 

@@ -91,6 +91,9 @@ static void identifiers_are_read_strictly(void **state)
     uuid_format(&uuid, text);
     assert_string_equal(text, "8a5f8f0e-4e0c-4c39-9d4e-0d1d6e5a0001");
     assert_int_equal(uuid_parse("8a5f8f0e-4e0c-4c39-9d4e-0d1d6e5a000", &uuid), ERR_FORMAT);
+    assert_false(uuid_is_zero(&uuid));
+    assert_true(uuid_is_zero(&(struct uuid){0}));
+    assert_false(uuid_is_zero(&(struct uuid){.octets[15] = 1}));
     assert_int_equal(uuid_parse("8a5f8f0e04e0c-4c39-9d4e-0d1d6e5a0001", &uuid), ERR_FORMAT);
 }
 

@@ -14,8 +14,8 @@
 #include <uv.h>
 
 #include "bench.h"
-#include "load.h"
 #include "lib/no_mqtt.h"
+#include "load.h"
 
 #define CALL_COUNT 200000
 #define GROUPS     1000

@@ -6,7 +6,6 @@
  * network server are played here. The input: an octet for how they answer, then the client's octets
  * until it closes.
  */
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "api.h"
 #include "daemon/log.h"
 #include "daemon/secrets.h"
+#include "lib/fuzz_connect.h"
 #include "seals.h"
 
 #define PENDING_MAX 64
@@ -308,20 +308,6 @@ static void check_answer(const char *answer, size_t size)
     free(text);
 }
 
-static int connect_to(uint16_t port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    const struct linger linger = {.l_onoff = 1}; /* leaves nothing in TIME_WAIT */
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0) {
-        abort();
-    }
-    return fd;
-}
-
 /* Everything is in this process: a few turns without anything new are the end. */
 static void talk(struct daemon *daemon, int fd, const uint8_t *data, size_t size)
 {
@@ -381,7 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     api_start(&daemon);
-    int fd = connect_to(http_server_port(daemon.http));
+    int fd = fuzz_connect(http_server_port(daemon.http));
     talk(&daemon, fd, data + 1, size - 1);
     http_server_close(daemon.http, NULL, NULL);
     run_pending(); /* of requests that are held still */

@@ -108,8 +108,7 @@ static void on_done(void *arg, enum network_outcome outcome, const char *text,
         assert(answer->euis != NULL);
     }
     if (expected->call == CALL_CREATE_GROUP) {
-        static const struct uuid none;
-        assert(memcmp(&answer->id, &none, sizeof(none)) != 0);
+        assert(!uuid_is_zero(&answer->id));
     } else if (expected->call == CALL_READ_PROFILE) {
         check_profile(&answer->profile);
     } else if (expected->call == CALL_READ_ROOT_KEY) {

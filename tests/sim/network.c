@@ -211,9 +211,8 @@ static struct deployment_event read_queue(struct sim *sim, const struct sim_grou
 /* Gone is gone; a group without an id goes by its name. */
 static void delete_group(struct sim *sim, const struct sim_call *call)
 {
-    static const struct uuid none;
-    bool is_named = memcmp(&call->group_id, &none, sizeof(none)) == 0 &&
-                    call->action.kind == DEPLOYMENT_ACTION_DELETE_GROUP;
+    bool is_named =
+        uuid_is_zero(&call->group_id) && call->action.kind == DEPLOYMENT_ACTION_DELETE_GROUP;
     struct sim_group *group =
         is_named ? find_by_name(sim, call->group_number) : multicast_find(sim, &call->group_id);
 

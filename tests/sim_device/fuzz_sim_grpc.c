@@ -5,12 +5,12 @@
  * The input: an octet for the size of the pieces, then what the client sends before it closes.
  */
 #include <assert.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/fuzz_connect.h"
 #include "sim/grpc_server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,20 +30,6 @@ static void on_call(void *arg, struct grpc_call *call)
     assert(call->reply != NULL);
     memcpy(call->reply, call->request, call->request_size);
     call->reply_size = call->request_size;
-}
-
-static int connect_to(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    const struct linger linger = {.l_onoff = 1}; /* leaves nothing in TIME_WAIT */
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) != 0) {
-        abort();
-    }
-    return fd;
 }
 
 /* Everything is in this process: a few turns without anything new are the end. */
@@ -78,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         grpc_server_new(&loop, 0, on_call, NULL, &port, &server) != ERR_OK) {
         abort();
     }
-    int fd = connect_to(port);
+    int fd = fuzz_connect((uint16_t)port);
     talk(&loop, fd, data + 1, size - 1, data[0] > 0 ? data[0] : size);
     if (data[0] % 2 == 0) { /* the client closes first, or the server */
         close(fd);

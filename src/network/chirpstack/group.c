@@ -10,10 +10,9 @@
 /* A group's id; all zero stands for none in driver.h, so a server's must be another. */
 static enum err parse_group_id(const char *text, struct uuid *ret_id)
 {
-    static const struct uuid none;
     struct uuid id;
 
-    if (uuid_parse(text, &id) != ERR_OK || memcmp(&id, &none, sizeof(none)) == 0) {
+    if (uuid_parse(text, &id) != ERR_OK || uuid_is_zero(&id)) {
         return ERR_FORMAT;
     }
     *ret_id = id;
@@ -250,7 +249,6 @@ void chirpstack_delete_group(void *self, const struct uuid *group_id,
                              const struct uuid *application_id, const char *name,
                              network_done_fn *done, void *arg)
 {
-    static const struct uuid none;
     struct request *r = request_new(self, done, arg);
 
     r->group_id = *group_id;
@@ -259,7 +257,7 @@ void chirpstack_delete_group(void *self, const struct uuid *group_id,
     if (r->name == NULL) {
         abort();
     }
-    if (memcmp(group_id, &none, sizeof(none)) == 0) {
+    if (uuid_is_zero(group_id)) {
         list_by_name(r, on_list_to_delete);
     } else {
         delete_now(r);
