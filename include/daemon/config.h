@@ -78,6 +78,9 @@ struct config {
     int64_t default_quorum_percent;
     int64_t default_setup_deadline_s;
     double default_expected_loss;
+    int64_t default_rounds;
+    int64_t default_sessions;
+    int64_t default_repair_passes;
     int64_t default_gateways_max;
     int64_t default_uplink_interval_s;
     int64_t default_min_gap_ms;

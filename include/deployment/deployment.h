@@ -50,6 +50,7 @@ const char *transmission_state_name(enum transmission_state state);
     X(DEVICE_CLOCK, "clock", false)                 /* ForceDeviceResyncReq, only when needed */   \
     X(DEVICE_SESSION, "session", false)             /* McClassCSessionReq */                       \
     X(DEVICE_RECEIVING, "receiving", false)         /* set up; fragments, then status */           \
+    X(DEVICE_SET_ASIDE, "set_aside", false) /* this pass is over for it; perhaps a further one */  \
     X(DEVICE_DELIVERED, "delivered", true)          /* holds the image by its own evidence */      \
     X(DEVICE_FAILED, "failed", true)
 
@@ -97,7 +98,12 @@ enum device_flag {
     DEVICE_SESSION_SENT = 1 << 4, /* a request for the current SessionTime was sent */
     DEVICE_REJOINED = 1 << 5,     /* joined after the first fragment */
     DEVICE_HAS_STATUS = 1 << 6,   /* received_count and missing_count are from the device */
-    DEVICE_ANSWERED = 1 << 7,     /* ... and answer the latest status request */
+    DEVICE_ANSWERED = 1 << 7,     /* ... and answer the latest status request; asked alone: it has
+                                     said its last word */
+    DEVICE_OWES = 1 << 8,         /* its next answer may be to an earlier status request */
+    DEVICE_COUNTS_TRULY = 1 << 9, /* MissingFrag above 0 with M fragments in: its 0 is meant */
+    DEVICE_SPOKE = 1 << 10,       /* asked alone, it has answered once */
+    DEVICE_FLAGS_END = 1 << 11,
 };
 
 /* One device of the deployment. Everything but `heap_index` is stored. */
@@ -109,19 +115,22 @@ struct device {
     struct uuid item_id;    /* of the queued command at the network server */
     uint32_t uplink_interval_s;
     uint32_t heap_index;
-    uint32_t status_frame;   /* coded and uncoded fragments enqueued when the status was given */
+    uint16_t counted_at;     /* fragments enqueued, at least, when the last status was counted */
+    uint16_t same_since;     /* ... at most, when it first had this NbFragReceived */
     uint16_t received_count; /* NbFragReceived of the last status */
     uint16_t gateways;       /* bit g: gateway g of the deployment hears it */
+    uint16_t flags;          /* enum device_flag */
     uint8_t missing_count;   /* MissingFrag of the last status */
     uint8_t stage;           /* enum device_stage */
     uint8_t reason;          /* enum reason */
     uint8_t reason_bits;     /* the status octet of a refusal, or the unsupported version */
     uint8_t call;            /* enum device_call */
     uint8_t command;         /* enum device_command: the outstanding one, or the last */
-    uint8_t flags;           /* enum device_flag */
     uint8_t sent_count;      /* transmissions of this stage's command without an answer */
     uint8_t unsent_count;    /* times it was queued and never left */
     uint8_t call_failures;   /* calls that failed in a row */
+    uint8_t loss;            /* of fragments, lately, in 1/255 */
+    uint8_t alone_count;     /* times it was asked alone since it last answered the group */
     uint8_t resync_count;    /* times the clock was found wrong */
 };
 
@@ -150,17 +159,28 @@ struct transmission {
     bool has_group;
     bool has_gateways; /* the chosen ones are on the group */
     bool is_aborted;
-    bool has_status_request; /* this STATUS sent its multicast request */
+    bool has_status_request; /* a multicast status request is out, answers are waited for */
     bool is_unicast_status;  /* STATUS asks one by one */
     int64_t started_ms;
+    int64_t setup_started_ms; /* of the session that is next, or of the present one */
     int64_t session_time_ms; /* SessionTime */
+    int64_t last_session_ms; /* the SessionTime before; 0: none */
+    uint8_t time_out;        /* the session lasts 2^time_out s */
     int64_t deadline_ms;
     int64_t next_emission_ms; /* not before this may the next frame be on air */
     uint32_t f_cnt;           /* counter of the next frame */
     uint32_t frame_count;     /* frames enqueued, for the operator */
     uint16_t next_number;     /* N of the next fragment */
-    uint16_t last_number;     /* N of the last fragment of this pass */
-    uint8_t probe_round;
+    uint16_t last_number;     /* N of the last fragment that is planned */
+    uint16_t asked_number;    /* fragments enqueued before the latest multicast status request */
+    int64_t status_until_ms;  /* until when its answers are waited for */
+    uint8_t round;            /* of this pass, from 1 */
+    uint8_t session_number;   /* class C sessions before and with the present one */
+    uint8_t repair_number;    /* passes before the present one */
+    uint8_t repeat_count;     /* times that each uncoded fragment of this pass is sent */
+    uint8_t repeat_index;     /* times that the next fragment was sent already */
+    bool is_paused;
+    int64_t paused_ms;        /* since when */
     uint8_t failure_count; /* calls of the group that failed in a row */
     enum frame_kind frame_kind;
     enum frame_call frame_call;
@@ -179,10 +199,12 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_RESTORED, /* the first one after loading */
     DEPLOYMENT_EVENT_TIMER,    /* deployment_deadline() has come */
     DEPLOYMENT_EVENT_ABORT,
+    DEPLOYMENT_EVENT_PAUSE,
+    DEPLOYMENT_EVENT_RESUME,
     /* the group at the network server */
     DEPLOYMENT_EVENT_GROUP_CREATED, /* u.group_id */
     DEPLOYMENT_EVENT_GROUP_FAILED,  /* creating, gateways or deleting failed; u.is_final */
-    DEPLOYMENT_EVENT_GATEWAYS_ADDED,
+    DEPLOYMENT_EVENT_GATEWAYS_SET,
     DEPLOYMENT_EVENT_GROUP_DELETED,
     DEPLOYMENT_EVENT_FRAME_QUEUED,  /* u.f_cnt: the counter that Enqueue returned */
     DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
@@ -239,7 +261,7 @@ struct deployment_event {
 
 enum deployment_action_kind {
     DEPLOYMENT_ACTION_CREATE_GROUP, /* or find it by its name */
-    DEPLOYMENT_ACTION_ADD_GATEWAYS, /* all gateways with is_chosen */
+    DEPLOYMENT_ACTION_SET_GATEWAYS, /* all gateways with is_chosen, and no others */
     DEPLOYMENT_ACTION_DELETE_GROUP, /* queue included */
     DEPLOYMENT_ACTION_FRAME,        /* Enqueue to the group */
     DEPLOYMENT_ACTION_READ_COUNTER, /* Get the group's f_cnt */
@@ -277,7 +299,13 @@ struct deployment_action {
     X(NOTE_COUNTER_JUMP, "counter_jump")   /* value: counter returned, detail: expected */         \
     X(NOTE_SESSION_MOVED, "session_moved") /* value: new SessionTime, Unix seconds */              \
     X(NOTE_TAKEN_OVER, "taken_over")       /* value: N of the next fragment, detail: sent anew */  \
-    X(NOTE_SESSION_FULL, "session_full")   /* value: N of the first fragment not sent */
+    X(NOTE_SESSION_FULL, "session_full")   /* value: N of the first fragment not sent */           \
+    X(NOTE_ROUND, "round")         /* value: the round that begins, detail: N of its last row */   \
+    X(NOTE_SESSION, "session")     /* value: number of the session that is planned */              \
+    X(NOTE_REPAIR, "repair")       /* value: devices of the pass that begins, detail: how often */ \
+                                   /* each uncoded fragment is sent */                             \
+    X(NOTE_STOPPED, "stopped")     /* value: enum reason why no further round follows */           \
+    X(NOTE_PAUSED, "paused")       /* value: 1: paused, 0: goes on */
 
 enum note_kind {
 #define NOTE_ENUM(code, name) code,

@@ -19,8 +19,9 @@
 #define DEPLOYMENT_GATEWAYS_MAX 16
 #define DEPLOYMENT_ATTEMPTS_MAX 100
 #define DEPLOYMENT_DEVICES_MAX  100000
-#define DEPLOYMENT_PROBE_FRAMES 8 /* coded rows of one probe, see status.h */
-#define DEPLOYMENT_PROBE_ROUNDS 6 /* probes of one transmission at most */
+#define DEPLOYMENT_ROUNDS_MAX   250
+#define DEPLOYMENT_SESSIONS_MAX 100
+#define DEPLOYMENT_REPAIRS_MAX  7
 #define DEPLOYMENT_SESSION_GUARD_MS                                                                \
     8000 /* first frame after SessionTime: clock error and the opening */
 #define DEPLOYMENT_QUIET_MS                                                                        \
@@ -34,7 +35,7 @@ struct deployment_params {
     uint16_t fragment_count; /* M */
     uint8_t fragment_size;   /* octets */
     uint8_t padding_size;    /* octets */
-    uint16_t coded_count;    /* redundant fragments of the first pass */
+    uint16_t coded_count;    /* redundant fragments sent before anybody is asked */
     uint8_t frag_index;      /* 0..3 */
     uint8_t block_ack_delay; /* 0..7 */
     uint8_t descriptor[4];
@@ -45,7 +46,7 @@ struct deployment_params {
     enum region region;
     uint8_t data_rate;
     uint32_t frequency_hz;
-    uint8_t time_out; /* the class C session lasts 2^time_out s; 0..15 */
+    uint8_t time_out; /* the first class C session lasts 2^time_out s; 0..15 */
 
     /* FPorts of the packages; all devices of a deployment share them */
     uint8_t port_multicast_setup;
@@ -67,6 +68,12 @@ struct deployment_params {
         attempts_max; /* transmissions of one command to one device, 1 .. DEPLOYMENT_ATTEMPTS_MAX */
     uint8_t quorum_percent; /* 1..100: with this share ready the set-up ends at its deadline */
     int64_t setup_limit_ms; /* the set-up never lasts longer */
+    uint8_t rounds_max;     /* 1 .. DEPLOYMENT_ROUNDS_MAX: batches of fragments of a pass; 1: what is
+                               sent before anybody is asked, and no more */
+    uint8_t sessions_max;   /* 1 .. DEPLOYMENT_SESSIONS_MAX: class C sessions in all */
+    uint8_t repairs_max;    /* 0 .. DEPLOYMENT_REPAIRS_MAX: further passes from N = 1 */
+    uint32_t frames_max;    /* multicast frames in all; 0: no limit */
+    int64_t time_limit_ms;  /* after the start no further frame is planned; 0: no limit */
     bool combine_setup;     /* McGroupSetupReq and McClassCSessionReq share a downlink */
     int8_t leap_s;          /* GPS minus UTC */
 };
@@ -75,7 +82,7 @@ struct deployment_params {
  * Checks every range; `*ret_field` (static text) names the first wrong one.
  *
  * ERR_RANGE  a field is out of its range
- * ERR_LIMIT  the frames do not fit into the session, or M + coded fragments exceed 16383
+ * ERR_LIMIT  M + coded fragments exceed 16383, or the session is too short for a handful of frames
  */
 MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
                                             const char **ret_field);
@@ -85,13 +92,11 @@ MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
 uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_count);
 
 /*
- * The smallest TimeOut whose session holds all frames, probes and status requests with
- * `gateway_count` gateways.
- *
- * ERR_LIMIT  2^15 s are too short
+ * The smallest TimeOut whose session holds `frame_count` frames and a few rounds after them with
+ * `gateway_count` gateways; 15 (9.1 h) where none does: the rest goes into a further session.
  */
-MUST_CHECK enum err deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
-                                        uint8_t *ret_time_out);
+uint8_t deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
+                            uint32_t frame_count);
 
 /* The smallest BlockAckDelay that spreads the answers of `device_count` devices, each
  * `answer_airtime_ms` on air, so that they take at most half of the air; 7 at most. */

@@ -43,13 +43,20 @@
       "FragSessionStatusReq never left the network server: the device sent no uplink")             \
     X(REASON_STATUS_NO_ANSWER, "status_no_answer",                                                 \
       "FragSessionStatusReq was sent, no answer came: whether the image is there is unknown")      \
-    X(REASON_INCOMPLETE, "incomplete", "the device says that fragments are missing")               \
+    X(REASON_INCOMPLETE, "incomplete",                                                             \
+      "the device says that fragments are missing, and all rounds are used up")                    \
+    X(REASON_BUDGET_SPENT, "budget_spent",                                                         \
+      "the device says that fragments are missing, and the frames allowed are sent")               \
+    X(REASON_DEADLINE_PASSED, "deadline_passed",                                                   \
+      "the device says that fragments are missing, and the time or the sessions allowed are over") \
     X(REASON_UNPROVEN, "unproven",                                                                 \
       "the device's answers neither prove nor rule out that the block is complete")                \
     X(REASON_NO_MATRIX_MEMORY, "no_matrix_memory",                                                 \
       "the device lost more fragments than its decoder can hold")                                  \
     X(REASON_SESSION_LOST, "session_lost",                                                         \
       "the device joined again during the transmission and lost its session")                      \
+    X(REASON_GROUP_NOT_HEARD, "group_not_heard",                                                   \
+      "the device takes no multicast fragments: out of the gateways' reach, or not in the session") \
     X(REASON_CALL_REFUSED, "call_refused",                                                         \
       "the network server refused to queue a command for the device")                              \
     X(REASON_KEY_UNAVAILABLE, "key_unavailable",                                                   \

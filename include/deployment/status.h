@@ -5,8 +5,8 @@
  * has the table): LoRaMac-node never lowers its count of lost fragments, LBM says "one missing"
  * after a lossless end, Zephyr may say "none missing" before its block can be solved. What all have
  * in common: a device that is complete drops every further fragment, so that its count stays where
- * it is. After an answer that proves nothing, a few more coded fragments are sent (a probe) and the
- * device is asked again.
+ * it is. After an answer that proves nothing, a few more coded fragments are sent and the device is
+ * asked again.
  */
 #ifndef DEPLOYMENT_STATUS_H
 #define DEPLOYMENT_STATUS_H
@@ -18,16 +18,24 @@
 enum status_verdict {
     STATUS_COMPLETE,   /* positive evidence that the block is there */
     STATUS_INCOMPLETE, /* fragments are missing */
-    STATUS_AMBIGUOUS,  /* complete or not: a probe tells */
+    STATUS_AMBIGUOUS,  /* complete or not: further fragments tell */
     STATUS_NO_MEMORY,  /* more losses than the decoder holds: lost on this device */
 };
 
-/*
- * Reads `ans` of a device in a session of `fragment_count` (M) uncoded fragments. `is_frozen`: the
- * device gave the same NbFragReceived before, at least DEPLOYMENT_PROBE_FRAMES coded fragments were
- * sent since, and it hears the group.
- */
-enum status_verdict status_read(const struct frag_session_status_ans *ans, unsigned fragment_count,
-                                bool is_frozen);
+/* What is known beside the answer. */
+struct status_facts {
+    unsigned fragment_count; /* M */
+    unsigned sent;           /* fragments enqueued, at most, when the device counted */
+    bool is_repeated;        /* uncoded fragments are sent several times: repeats are counted, too */
+    bool counts_truly;       /* it said before that some are missing, with M or more received */
+    bool is_frozen; /* it gave the same NbFragReceived before, at least reception_proof_frames()
+                       coded fragments were sent since, and it hears the group */
+};
+
+enum status_verdict status_read(const struct frag_session_status_ans *ans,
+                                const struct status_facts *facts);
+
+/* Whether the answer shows that MissingFrag 0 of this device will mean what it says. */
+bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count);
 
 #endif

@@ -28,4 +28,8 @@ MUST_CHECK enum err fec_plan_fragment_size(size_t image_size, unsigned size_max,
  */
 unsigned fec_plan_coded_count(unsigned fragment_count, double loss);
 
+/* Coded fragments to send before anybody is asked, where rounds send what is lacking then: what a device with the loss
+ * rate `loss` (0 .. 0.9) needs on average. */
+unsigned fec_plan_first_coded_count(unsigned fragment_count, double loss);
+
 #endif

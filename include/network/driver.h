@@ -175,8 +175,10 @@ struct network_driver {
     /* answer.id */
     void (*create_group)(void *self, const struct network_group *group, network_done_fn *done,
                          void *arg);
-    void (*add_gateways)(void *self, const struct uuid *group_id, const uint64_t *gateways,
-                         size_t count, network_done_fn *done, void *arg);
+    /* Puts the first `count` of `gateways` on the group, and takes the `others` behind them off it.
+     * Those that are there already, or not, or unknown, are no error unless none is on it. */
+    void (*set_gateways)(void *self, const struct uuid *group_id, const uint64_t *gateways,
+                         size_t count, size_t others, network_done_fn *done, void *arg);
     /* Deletes the group, or, where `group_id` is all zero, one of that name if there is one. */
     void (*delete_group)(void *self, const struct uuid *group_id, const struct uuid *application_id,
                          const char *name, network_done_fn *done, void *arg);

@@ -24,7 +24,7 @@ struct pg;
 struct pg_batch;
 struct pg_results;
 
-#define PG_PARAMS_MAX 32
+#define PG_PARAMS_MAX 48
 
 /* Called when the connection comes (`text` NULL) and goes (why; borrowed); also when the server has
  * not answered for 5 s or has refused a change for a reason of its own (disk full, read-only), and

@@ -176,6 +176,7 @@ enum exit_code deployment_list(const struct args *args);
 enum exit_code deployment_show(const struct args *args);
 enum exit_code deployment_devices(const struct args *args);
 enum exit_code deployment_watch(const struct args *args);
+enum exit_code deployment_pause(const struct args *args);
 enum exit_code deployment_abort(const struct args *args);
 enum exit_code deployment_resume(const struct args *args);
 enum exit_code deployment_retry(const struct args *args);
@@ -192,6 +193,10 @@ extern const struct option deployment_devices_options[];
 extern const struct option deployment_watch_options[];
 extern const struct option fragments_options[];
 extern const struct option keys_options[];
+
+/* wish.c: asks the daemon for `kind` (start ...) and follows the request until it is `done`. */
+enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
+                          const char *kind, const char *done);
 
 /* deployment.c, for watch.c */
 void print_deployment(FILE *out, const cJSON *deployment);

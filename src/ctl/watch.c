@@ -20,6 +20,7 @@
 #define TURN_MS     1000
 #define BLOCK_LINES 5
 #define LINE_SIZE   256
+#define PHASE_SIZE 160
 
 const struct option deployment_watch_options[] = {
     {OPTION_FLAG, "quiet", NULL, "print the end only"},
@@ -99,14 +100,37 @@ static const char *time_left(const struct watch *watch)
 /* Devices that are past the commands of the set-up. */
 static double set_up_count(const struct watch *watch)
 {
-    return stage(watch, "session") + stage(watch, "receiving") + stage(watch, "delivered");
+    return stage(watch, "session") + stage(watch, "receiving") + stage(watch, "set_aside") +
+           stage(watch, "delivered");
+}
+
+/* The transmission's state, and how far it went beyond the first pass. */
+static const char *phase(const struct watch *watch, char *text, size_t size)
+{
+    const char *state = json_text(watch->deployment, "transmission_state");
+    const double round = number(watch, "round");
+    const double session = number(watch, "session_number");
+    const double repair = number(watch, "repair_number");
+    int at = snprintf(text, size, "%.60s", state);
+
+    if (repair >= 1 && at < (int)size)
+        at += snprintf(text + at, size - (size_t)at, ", further pass %.0f", repair);
+    if (round >= 2 && at < (int)size)
+        at += snprintf(text + at, size - (size_t)at, ", round %.0f", round);
+    if (session >= 2 && at < (int)size)
+        at += snprintf(text + at, size - (size_t)at, ", session %.0f", session);
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch->deployment, "is_paused")) &&
+        at < (int)size)
+        snprintf(text + at, size - (size_t)at, ", paused");
+    return text;
 }
 
 static void draw_block(struct watch *watch)
 {
     const double devices = number(watch, "device_count");
     const double failed = stage(watch, "failed");
-    const char *transmission = json_text(watch->deployment, "transmission_state");
+    char state[PHASE_SIZE];
+    const char *transmission = phase(watch, state, sizeof(state));
     const char *left = time_left(watch);
     char text[64];
 
@@ -129,7 +153,8 @@ static void draw_block(struct watch *watch)
 
 static void print_line(struct watch *watch)
 {
-    const char *transmission = json_text(watch->deployment, "transmission_state");
+    char state[PHASE_SIZE];
+    const char *transmission = phase(watch, state, sizeof(state));
     char line[LINE_SIZE];
 
     snprintf(line, sizeof(line),

@@ -86,8 +86,8 @@ static void on_group(void *arg, enum network_outcome outcome, const char *text,
             event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
             event.u.group_id = answer->id;
             break;
-        case DEPLOYMENT_ACTION_ADD_GATEWAYS:
-            event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+        case DEPLOYMENT_ACTION_SET_GATEWAYS:
+            event.kind = DEPLOYMENT_EVENT_GATEWAYS_SET;
             break;
         case DEPLOYMENT_ACTION_DELETE_GROUP:
         case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:
@@ -159,19 +159,25 @@ static void create_group(struct daemon *daemon, struct running *r, struct call *
     daemon->network.create_group(daemon->network.self, &group, on_group, call);
 }
 
-static void add_gateways(struct daemon *daemon, struct running *r, struct call *call)
+static void set_gateways(struct daemon *daemon, struct running *r, struct call *call)
 {
     const struct transmission *t = deployment_get_transmission(r->d);
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
-    size_t count = 0;
+    size_t count = 0, others = 0;
 
     for (unsigned g = 0; g < t->gateway_count; g++) {
         if (t->gateways[g].is_chosen) {
             gateways[count++] = t->gateways[g].id;
         }
     }
-    daemon->network.add_gateways(daemon->network.self, &t->group_id, gateways, count, on_group,
-                                 call);
+    /* Those of an earlier session would go on sending, and the server space its frames for them. */
+    for (unsigned g = 0; t->session_number > 1 && g < t->gateway_count; g++) {
+        if (!t->gateways[g].is_chosen) {
+            gateways[count + others++] = t->gateways[g].id;
+        }
+    }
+    daemon->network.set_gateways(daemon->network.self, &t->group_id, gateways, count, others,
+                                 on_group, call);
 }
 
 /* frames */
@@ -406,9 +412,9 @@ void action_perform(struct daemon *daemon, struct running *r,
         FAILPOINT(ACT_CREATE_GROUP);
         create_group(daemon, r, call);
         break;
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+    case DEPLOYMENT_ACTION_SET_GATEWAYS:
         FAILPOINT(ACT_ADD_GATEWAYS);
-        add_gateways(daemon, r, call);
+        set_gateways(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_DELETE_GROUP:
         FAILPOINT(ACT_DELETE_GROUP);

@@ -553,6 +553,7 @@ static const struct http_route routes[] = {
     {"DELETE", "/api/v1/deployments/{id}", HTTP_ACCESS_WRITE, 0, NULL, delete_deployment},
     {"GET", "/api/v1/deployments/{id}/devices", HTTP_ACCESS_READ, 0, NULL, list_devices},
     {"POST", "/api/v1/deployments/{id}/start", HTTP_ACCESS_WRITE, 0, NULL, api_start_deployment},
+    {"POST", "/api/v1/deployments/{id}/pause", HTTP_ACCESS_WRITE, 0, NULL, api_pause_deployment},
     {"POST", "/api/v1/deployments/{id}/abort", HTTP_ACCESS_WRITE, 0, NULL, api_abort_deployment},
     {"POST", "/api/v1/deployments/{id}/resume", HTTP_ACCESS_WRITE, 0, NULL, api_resume_deployment},
     {"POST", "/api/v1/deployments/{id}/retry", HTTP_ACCESS_WRITE, 0, NULL, api_retry_deployment},

@@ -24,6 +24,7 @@ bool param_is_uuid(struct http_request *request, const char *what);
 
 void api_add_deployment(void *arg, struct http_request *request);
 void api_start_deployment(void *arg, struct http_request *request);
+void api_pause_deployment(void *arg, struct http_request *request);
 void api_abort_deployment(void *arg, struct http_request *request);
 void api_resume_deployment(void *arg, struct http_request *request);
 void api_retry_deployment(void *arg, struct http_request *request);

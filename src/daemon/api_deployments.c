@@ -174,6 +174,11 @@ static const char *const known_members[] = {
     "frequency_hz",
     "fragment_size",
     "redundancy",
+    "rounds",
+    "sessions",
+    "repair_passes",
+    "airtime_budget_s",
+    "time_limit_s",
     "unicast_attempts",
     "start",
     "setup_deadline_s",
@@ -353,7 +358,14 @@ void api_abort_deployment(void *arg, struct http_request *request)
 
 void api_resume_deployment(void *arg, struct http_request *request)
 {
-    make_request(arg, request, "resume", "there is no such deployment, or it is not suspended");
+    make_request(arg, request, "resume",
+                 "there is no such deployment, or it is neither paused nor suspended");
+}
+
+void api_pause_deployment(void *arg, struct http_request *request)
+{
+    make_request(arg, request, "pause",
+                 "there is no such deployment, or it is not running, or paused already");
 }
 
 /* retry: a new deployment of the devices that failed */

@@ -111,8 +111,17 @@ const struct config_key config_keys[] = {
      "With this share of the devices ready, the set-up ends at its deadline."},
     {"defaults.setup_deadline_s", KEY_INTEGER, AT(default_setup_deadline_s), "259200", 300, 2592000,
      "The set-up never lasts longer."},
-    {"defaults.expected_loss", KEY_REAL, AT(default_expected_loss), "0.15", 0.0, 0.9,
-     "Share of multicast frames that devices lose, for the automatic redundancy."},
+    {"defaults.expected_loss", KEY_REAL, AT(default_expected_loss), "0.05", 0.0, 0.9,
+     "Share of multicast frames that devices lose, for the automatic redundancy: what is sent before "
+     "anybody is asked."},
+    {"defaults.rounds", KEY_INTEGER, AT(default_rounds), "60", 1, 250,
+     "Batches of fragments at most; after each the devices are asked what they lack. 1: what is sent "
+     "first, and no more."},
+    {"defaults.sessions", KEY_INTEGER, AT(default_sessions), "10", 1, 100,
+     "Class C sessions of a deployment at most; one lasts 9.1 hours at most."},
+    {"defaults.repair_passes", KEY_INTEGER, AT(default_repair_passes), "1", 0, 7,
+     "Further passes from the first fragment on, for devices that coded fragments cannot help: they "
+     "lost more than they can hold, lost their session, or were late."},
     {"defaults.gateways_max", KEY_INTEGER, AT(default_gateways_max), "3", 1, 16,
      "Gateways that a multicast group uses at most where the operator names none; each one costs a "
      "margin per frame."},

@@ -107,6 +107,25 @@ static void resume_deployment(struct slot *slot, const struct uuid *id,
     store_resume(slot->daemon->store, &fence, deployment_id, id, on_resumed, call);
 }
 
+/* A paused one goes on in memory; a suspended one is loaded. */
+static void pause_or_resume(struct slot *slot, const struct uuid *id,
+                            const struct uuid *deployment_id, bool is_pause)
+{
+    struct running *r = running_find(slot->daemon, deployment_id);
+
+    if (r != NULL && r->d != NULL) {
+        engine_step(slot->daemon, r,
+                    &(struct deployment_event){.kind = is_pause ? DEPLOYMENT_EVENT_PAUSE
+                                                                : DEPLOYMENT_EVENT_RESUME});
+        store_turn_request_done(engine_store_turn(slot), id, true, NULL, NULL);
+    } else if (is_pause) {
+        store_turn_request_done(engine_store_turn(slot), id, false, "it is not running any more",
+                                NULL);
+    } else {
+        resume_deployment(slot, id, deployment_id);
+    }
+}
+
 static void run(struct slot *slot, const struct uuid *id, const char *kind,
                 const struct uuid *deployment_id)
 {
@@ -119,8 +138,8 @@ static void run(struct slot *slot, const struct uuid *id, const char *kind,
         preflight_run(slot, id, deployment_id);
     } else if (strcmp(kind, "abort") == 0) {
         abort_deployment(slot, id, deployment_id);
-    } else if (strcmp(kind, "resume") == 0) {
-        resume_deployment(slot, id, deployment_id);
+    } else if (strcmp(kind, "pause") == 0 || strcmp(kind, "resume") == 0) {
+        pause_or_resume(slot, id, deployment_id, strcmp(kind, "pause") == 0);
     }
 }
 

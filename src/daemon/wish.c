@@ -165,6 +165,22 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
                         "redundancy must be \"auto\" or a percentage from 0 to 10000");
         }
     }
+    if (read_integer(object, "rounds", 1, DEPLOYMENT_ROUNDS_MAX, problems, &number)) {
+        w.rounds = (unsigned)number;
+    }
+    if (read_integer(object, "sessions", 1, DEPLOYMENT_SESSIONS_MAX, problems, &number)) {
+        w.sessions = (unsigned)number;
+    }
+    if (read_integer(object, "repair_passes", 0, DEPLOYMENT_REPAIRS_MAX, problems, &number)) {
+        w.has_repair_passes = true;
+        w.repair_passes = (unsigned)number;
+    }
+    if (read_integer(object, "airtime_budget_s", 1, 10000000, problems, &number)) {
+        w.airtime_budget_s = number;
+    }
+    if (read_integer(object, "time_limit_s", 1, 31536000, problems, &number)) {
+        w.time_limit_s = number;
+    }
     if (read_integer(object, "unicast_attempts", 1, DEPLOYMENT_ATTEMPTS_MAX, problems, &number)) {
         w.unicast_attempts = (unsigned)number;
     }
@@ -257,9 +273,12 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts,
                     size, count);
         return;
     }
-    unsigned coded = wish->redundancy_percent < 0.0
-                         ? fec_plan_coded_count((unsigned)count, config->default_expected_loss)
-                         : (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
+    unsigned coded = (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
+    if (wish->redundancy_percent < 0.0) { /* auto: rounds send what is lacking then */
+        coded = p->rounds_max > 1
+                    ? fec_plan_first_coded_count((unsigned)count, config->default_expected_loss)
+                    : fec_plan_coded_count((unsigned)count, config->default_expected_loss);
+    }
     if (count + coded > FRAG_NUMBER_MAX) {
         problem_add(problems, "redundancy", 0,
                     "%zu fragments and %u redundant ones are more than the %d that TS004 can "
@@ -308,12 +327,18 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)config->default_min_gap_ms;
     p->duty_cycle = region_duty_cycle(p->region, p->frequency_hz);
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
-    if (deployment_time_out(p, gateways, &p->time_out) != ERR_OK) {
-        problem_add(problems, "image_id", 0,
-                    "%u frames, %u ms apart with %u gateways, do not fit into one class C session "
-                    "of 9.1 hours",
-                    p->fragment_count + p->coded_count, deployment_gap_ms(p, gateways), gateways);
-        return;
+    p->time_out =
+        deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
+    if (wish->airtime_budget_s > 0.0) {
+        double frames = floor(1000.0 * wish->airtime_budget_s / p->frame_airtime_ms);
+        p->frames_max = frames < UINT32_MAX ? (uint32_t)frames : UINT32_MAX;
+        if (p->frames_max < (uint32_t)p->fragment_count + p->coded_count) {
+            problem_add(problems, "airtime_budget_s", 0,
+                        "airtime_budget_s is %.0f: enough for %u frames of %u ms, the first pass "
+                        "alone has %u",
+                        wish->airtime_budget_s, p->frames_max, p->frame_airtime_ms,
+                        p->fragment_count + p->coded_count);
+        }
     }
     if (deployment_params_check(p, &field) != ERR_OK) {
         problem_add(problems, field, 0, "%s is out of its range", field);
@@ -337,6 +362,11 @@ void wish_plan(const struct wish *wish, const struct wish_facts *facts, const st
                                                              : config->default_quorum_percent),
         .setup_limit_ms = 1000 * (wish->setup_deadline_s > 0 ? wish->setup_deadline_s
                                                              : config->default_setup_deadline_s),
+        .rounds_max = (uint8_t)(wish->rounds > 0 ? wish->rounds : config->default_rounds),
+        .sessions_max = (uint8_t)(wish->sessions > 0 ? wish->sessions : config->default_sessions),
+        .repairs_max = (uint8_t)(wish->has_repair_passes ? wish->repair_passes
+                                                         : config->default_repair_passes),
+        .time_limit_ms = (int64_t)(1000.0 * wish->time_limit_s),
         .leap_s = (int8_t)config->leap_seconds,
     };
     int before = cJSON_GetArraySize(problems);

@@ -20,6 +20,10 @@ struct wish {
     unsigned fragment_size;    /* 0: auto */
     double redundancy_percent; /* < 0: auto */
     unsigned unicast_attempts; /* 0: default */
+    unsigned rounds, sessions; /* 0: default */
+    bool has_repair_passes;
+    unsigned repair_passes;
+    double airtime_budget_s, time_limit_s; /* 0: none */
     int64_t setup_deadline_s;  /* 0: default */
     unsigned quorum_percent;   /* 0: default */
     uint32_t min_gap_ms;

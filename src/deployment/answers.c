@@ -49,7 +49,11 @@ static void group_is_forgotten(struct deployment *d, struct device *dev, uint8_t
     dev->resync_count++;
     device_set_flag(d, dev, DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION | DEVICE_SESSION_SENT,
                     false);
-    device_begin_set_up(d, dev);
+    if (d->transmission.next_number > 1) { /* with what it had of this pass */
+        device_set_aside(d, dev, REASON_SESSION_LOST, 0);
+        return;
+    }
+    device_begin_set_up(d, dev, d->now_ms);
 }
 
 /* Whether the latest session request is on its way, perhaps sent already without our knowing. */
@@ -61,11 +65,10 @@ static bool is_session_under_way(const struct device *dev)
 
 /* How far TimeToStart is beside the session's start, beyond what a right clock explains; 0: right.
  */
-static int64_t start_error_ms(const struct deployment *d, const struct device *dev,
-                              const struct mc_session_ans *ans, int64_t received_ms)
+static int64_t start_error_ms(const struct device *dev, const struct mc_session_ans *ans,
+                              int64_t received_ms, int64_t start_ms)
 {
-    int64_t error_ms =
-        received_ms + INT64_C(1000) * ans->time_to_start_s - d->transmission.session_time_ms;
+    int64_t error_ms = received_ms + INT64_C(1000) * ans->time_to_start_s - start_ms;
     int64_t waited_ms =
         dev->sent_ms > 0 && received_ms > dev->sent_ms ? received_ms - dev->sent_ms : 0;
 
@@ -102,7 +105,15 @@ static void on_session_ans(struct deployment *d, struct device *dev,
         return;
     }
     bool is_start_refused = ans->start_missed || ans->mc_group_undefined;
-    int64_t error_ms = ans->has_time_to_start ? start_error_ms(d, dev, ans, received_ms) : 0;
+    const struct transmission *t = &d->transmission;
+    int64_t error_ms = 0;
+    if (ans->has_time_to_start) {
+        error_ms = start_error_ms(dev, ans, received_ms, t->session_time_ms);
+    }
+    if (error_ms != 0 && t->last_session_ms > 0 &&
+        start_error_ms(dev, ans, received_ms, t->last_session_ms) == 0) {
+        return; /* to a request for the start before */
+    }
     /* Until our request is known to be sent, an answer that does not fit is taken for one to an
      * earlier request, for another start. */
     if (!is_sent && (is_start_refused || error_ms != 0)) {
@@ -266,7 +277,7 @@ static void advance(struct deployment *d, struct device *dev)
 
     for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
         if (dev->stage == done[i].stage && (dev->flags & done[i].flag) != 0) {
-            device_begin_set_up(d, dev);
+            device_begin_set_up(d, dev, d->now_ms);
             return;
         }
     }
@@ -288,7 +299,7 @@ void device_on_uplink(struct deployment *d, struct device *dev,
     device_touch(d, dev);
     gateways_learn(d, dev, event->u.uplink.gateways, event->u.uplink.gateway_count);
     reader_init(&r, event->u.uplink.data, event->u.uplink.data_size);
-    if (event->u.uplink.data_size == 0) {
+    if (event->u.uplink.data_size == 0 || dev->stage == DEVICE_SET_ASIDE) {
         return;
     }
     if (event->u.uplink.f_port == p->port_multicast_setup) {

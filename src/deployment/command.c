@@ -46,7 +46,7 @@ static void append_session(const struct deployment *d, struct command_bytes *byt
     struct mc_class_c_session_req req = {
         .mc_group_id = p->mc_group_id,
         .session_time = gps_seconds(t->session_time_ms, p->leap_s),
-        .time_out = p->time_out,
+        .time_out = t->time_out,
         .frequency_hz = p->frequency_hz,
         .data_rate = p->data_rate,
     };
@@ -72,8 +72,22 @@ static enum err encode_fragmentation(const struct deployment *d, struct command_
         .padding_size = p->padding_size,
     };
 
+    size_t delete_size = 0, setup_size = 0;
+    enum err err = ERR_OK;
+
     memcpy(req.descriptor, p->descriptor, sizeof(req.descriptor));
-    return frag_session_setup_req_encode_v1(&req, bytes->data, sizeof(bytes->data), ret_size);
+    /* In a further pass the index may be in use: by the letter it is deleted first. */
+    if (deployment_get_transmission(d)->repair_number > 0) {
+        struct frag_session_delete_req delete_req = {.frag_index = p->frag_index};
+        err = frag_session_delete_req_encode(&delete_req, bytes->data, sizeof(bytes->data),
+                                             &delete_size);
+    }
+    if (err == ERR_OK) {
+        err = frag_session_setup_req_encode_v1(&req, bytes->data + delete_size,
+                                               sizeof(bytes->data) - delete_size, &setup_size);
+    }
+    *ret_size = delete_size + setup_size;
+    return err;
 }
 
 void command_encode(const struct deployment *d, enum device_command command,

@@ -149,7 +149,7 @@ static bool is_answered(const struct device *dev)
 
 void device_set_flag(struct deployment *d, struct device *dev, unsigned flag, bool on)
 {
-    uint8_t flags = (uint8_t)(on ? dev->flags | flag : dev->flags & ~flag);
+    uint16_t flags = (uint16_t)(on ? dev->flags | flag : dev->flags & ~flag);
 
     if (flags != dev->flags) {
         d->answered_count -= is_answered(dev);
@@ -231,6 +231,9 @@ struct deployment *deployment_init(void *memory, const struct deployment_params 
     t->state = TRANSMISSION_CREATE_GROUP;
     t->deadline_ms = DEPLOYMENT_NEVER;
     t->next_number = 1;
+    t->round = 1;
+    t->repeat_count = 1;
+    t->time_out = params->time_out;
     t->last_number = (uint16_t)(params->fragment_count + params->coded_count);
     t->gateway_count = params->gateway_count;
     for (unsigned g = 0; g < params->gateway_count; g++) {
@@ -268,7 +271,7 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
            (unsigned)t->frame_kind <= FRAME_STATUS &&
            (unsigned)t->frame_call <= FRAME_CALL_UNKNOWN &&
            t->gateway_count <= DEPLOYMENT_GATEWAYS_MAX && t->next_number >= 1 &&
-           t->last_number >= p->fragment_count && t->last_number <= FRAG_NUMBER_MAX &&
+           t->last_number <= FRAG_NUMBER_MAX &&
            t->next_number <= t->last_number + 1 &&
            (t->frame_call == FRAME_CALL_NONE || t->frame_kind != FRAME_FRAGMENT ||
             t->next_number <= t->last_number) &&
@@ -276,7 +279,10 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
            (unsigned)t->resume_state < TRANSMISSION_STATE_COUNT &&
            (t->state != TRANSMISSION_TAKE_OVER || t->resume_state == TRANSMISSION_TRANSMIT ||
             t->resume_state == TRANSMISSION_STATUS) &&
-           is_time(t->started_ms) && is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
+           t->time_out <= 15 && t->repeat_count >= 1 && t->repeat_index < t->repeat_count &&
+           t->asked_number < t->next_number && is_time(t->status_until_ms) &&
+           is_time(t->setup_started_ms) && is_time(t->last_session_ms) && is_time(t->paused_ms) && is_time(t->started_ms) &&
+           is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
            is_time(t->frame_emission_ms) && is_deadline(t->deadline_ms);
 }
 
@@ -289,7 +295,7 @@ static bool is_stage_of(enum transmission_state state, enum device_stage stage)
     }
     if (state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS ||
         state == TRANSMISSION_TAKE_OVER) {
-        return stage == DEVICE_RECEIVING;
+        return stage == DEVICE_RECEIVING || stage == DEVICE_SET_ASIDE;
     }
     return state != TRANSMISSION_RELEASE && state != TRANSMISSION_DONE;
 }
@@ -297,13 +303,15 @@ static bool is_stage_of(enum transmission_state state, enum device_stage stage)
 static bool is_sane_device(const struct transmission *t, const struct device *dev)
 {
     if (dev->stage >= DEVICE_STAGE_COUNT || dev->reason >= REASON_COUNT || dev->call > CALL_SENT ||
-        dev->command >= COMMAND_COUNT || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
+        dev->command >= COMMAND_COUNT || dev->flags >= DEVICE_FLAGS_END || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
         return false;
     }
     bool is_terminal = device_stage_is_terminal((enum device_stage)dev->stage);
     bool has_deadline = dev->deadline_ms != DEPLOYMENT_NEVER;
 
-    return (dev->stage == DEVICE_FAILED) == (dev->reason != REASON_NONE) &&
+    bool is_out = dev->stage == DEVICE_FAILED || dev->stage == DEVICE_SET_ASIDE;
+
+    return is_out == (dev->reason != REASON_NONE) &&
            (dev->call == CALL_NONE || dev->command != COMMAND_NONE) &&
            /* Nothing that waits for a time may wait for ever. */
            (is_terminal ? !has_deadline && dev->call == CALL_NONE
@@ -379,7 +387,7 @@ static void after_gap(struct deployment *d)
 {
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage)) {
+        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
             continue;
         }
         if (dev->call == CALL_QUEUED) {

@@ -32,6 +32,7 @@ static const struct stage_rule stage_rules[DEVICE_STAGE_COUNT] = {
     [DEVICE_CLOCK] = {COMMAND_RESYNC, REASON_CLOCK_NOT_SENT, REASON_CLOCK_NO_ANSWER},
     [DEVICE_SESSION] = {COMMAND_SESSION, REASON_SESSION_NOT_SENT, REASON_SESSION_NO_ANSWER},
     [DEVICE_RECEIVING] = {COMMAND_STATUS, REASON_STATUS_NOT_SENT, REASON_STATUS_NO_ANSWER},
+    [DEVICE_SET_ASIDE] = {COMMAND_NONE, REASON_NONE, REASON_NONE},
     [DEVICE_DELIVERED] = {COMMAND_NONE, REASON_NONE, REASON_NONE},
     [DEVICE_FAILED] = {COMMAND_NONE, REASON_NONE, REASON_NONE},
 };
@@ -71,7 +72,18 @@ void device_fail(struct deployment *d, struct device *dev, enum reason reason, u
     end(d, dev, DEVICE_FAILED);
 }
 
-void device_give_up(struct deployment *d, struct device *dev)
+void device_set_aside(struct deployment *d, struct device *dev, enum reason reason, uint8_t bits)
+{
+    if (!may_repair(d)) {
+        device_fail(d, dev, reason, bits);
+        return;
+    }
+    dev->reason = (uint8_t)reason;
+    dev->reason_bits = bits;
+    end(d, dev, DEVICE_SET_ASIDE);
+}
+
+static enum reason reason_of_silence(const struct device *dev)
 {
     const struct stage_rule *rule = &stage_rules[dev->stage];
     enum reason reason = dev->sent_count > 0 ? rule->no_answer : rule->not_sent;
@@ -83,7 +95,17 @@ void device_give_up(struct deployment *d, struct device *dev)
     } else if (dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_REJOINED) != 0) {
         reason = REASON_SESSION_LOST;
     }
-    device_fail(d, dev, reason, 0);
+    return reason;
+}
+
+void device_give_up(struct deployment *d, struct device *dev)
+{
+    device_fail(d, dev, reason_of_silence(dev), 0);
+}
+
+void device_is_late(struct deployment *d, struct device *dev)
+{
+    device_set_aside(d, dev, reason_of_silence(dev), 0);
 }
 
 /* The stage that the device's flags ask for. */
@@ -114,9 +136,9 @@ void device_begin_stage(struct deployment *d, struct device *dev, enum device_st
     device_set_stage(d, dev, stage);
 }
 
-void device_begin_set_up(struct deployment *d, struct device *dev)
+void device_begin_set_up(struct deployment *d, struct device *dev, int64_t begin_ms)
 {
-    device_begin_stage(d, dev, wanted_stage(dev), d->now_ms);
+    device_begin_stage(d, dev, wanted_stage(dev), begin_ms);
 }
 
 void device_session_moved(struct deployment *d, struct device *dev)
@@ -127,7 +149,7 @@ void device_session_moved(struct deployment *d, struct device *dev)
 
     device_set_flag(d, dev, DEVICE_HAS_SESSION | DEVICE_SESSION_SENT, false);
     if (had_session || is_idle) {
-        device_begin_set_up(d, dev);
+        device_begin_set_up(d, dev, d->now_ms);
     } else if (is_void && dev->call == CALL_QUEUED) {
         set_call(d, dev, CALL_NONE, d->now_ms); /* a copy for the new start; the old one expires */
     } else if (is_void && dev->call == CALL_OPEN) {
@@ -155,6 +177,9 @@ static int64_t queue_until_ms(const struct deployment *d, const struct device *d
 
 static bool may_speak(const struct deployment *d, const struct device *dev)
 {
+    if (d->transmission.is_paused) {
+        return false;
+    }
     if (dev->stage == DEVICE_RECEIVING) {
         return d->transmission.state == TRANSMISSION_STATUS && d->transmission.is_unicast_status;
     }
@@ -177,6 +202,18 @@ static void send_command(struct deployment *d, struct device *dev)
     set_call(d, dev, CALL_OPEN, DEPLOYMENT_NEVER);
     note(d, action->device_index, NOTE_COMMAND, action->command,
          1u + dev->sent_count + dev->unsent_count);
+}
+
+/* What a pause held back. */
+void device_on_resume(struct deployment *d, struct device *dev)
+{
+    bool is_idle = dev->call == CALL_NONE && dev->deadline_ms == DEPLOYMENT_NEVER;
+    bool has_spoken = dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_ANSWERED) != 0;
+
+    if (is_idle && dev->stage != DEVICE_SET_ASIDE && !device_stage_is_terminal(dev->stage) &&
+        !has_spoken && may_speak(d, dev)) {
+        device_set_deadline(d, dev, d->now_ms);
+    }
 }
 
 void device_on_timer(struct deployment *d, struct device *dev)
@@ -281,13 +318,16 @@ static void on_join(struct deployment *d, struct device *dev)
     if (d->transmission.state == TRANSMISSION_CREATE_GROUP) {
         return; /* nothing was set up yet */
     }
-    if (d->transmission.state == TRANSMISSION_SETUP ||
-        d->transmission.state == TRANSMISSION_START_SESSION) {
+    bool is_set_up = d->transmission.state == TRANSMISSION_SETUP ||
+                     d->transmission.state == TRANSMISSION_START_SESSION;
+    if (dev->stage == DEVICE_SET_ASIDE) {
+        device_set_flag(d, dev, DEVICE_HAS_GROUP, false); /* for the further pass */
+    } else if (is_set_up && d->transmission.next_number == 1) {
         device_set_flag(d, dev,
                         DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION | DEVICE_HAS_SESSION |
                             DEVICE_SESSION_SENT,
                         false);
-        device_begin_set_up(d, dev);
+        device_begin_set_up(d, dev, d->now_ms);
     } else {
         /* A new set-up would erase what it has; its status will tell. */
         device_set_flag(d, dev, DEVICE_REJOINED, true);
@@ -350,9 +390,11 @@ void device_on_event(struct deployment *d, struct device *dev, const struct depl
     case DEPLOYMENT_EVENT_RESTORED:
     case DEPLOYMENT_EVENT_TIMER:
     case DEPLOYMENT_EVENT_ABORT:
+    case DEPLOYMENT_EVENT_PAUSE:
+    case DEPLOYMENT_EVENT_RESUME:
     case DEPLOYMENT_EVENT_GROUP_CREATED:
     case DEPLOYMENT_EVENT_GROUP_FAILED:
-    case DEPLOYMENT_EVENT_GATEWAYS_ADDED:
+    case DEPLOYMENT_EVENT_GATEWAYS_SET:
     case DEPLOYMENT_EVENT_GROUP_DELETED:
     case DEPLOYMENT_EVENT_FRAME_QUEUED:
     case DEPLOYMENT_EVENT_FRAME_FAILED:

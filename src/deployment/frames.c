@@ -19,7 +19,7 @@
 
 int64_t session_end_ms(const struct deployment *d)
 {
-    return d->transmission.session_time_ms + (INT64_C(1000) << d->params.time_out);
+    return d->transmission.session_time_ms + (INT64_C(1000) << d->transmission.time_out);
 }
 
 static int64_t next_emission_ms(const struct deployment *d)
@@ -33,9 +33,31 @@ bool session_has_room(const struct deployment *d, unsigned count)
 {
     int64_t gap_ms = deployment_gap_ms(&d->params, deployment_gateway_count(d));
 
-    /* In 64 bits: the counter is the network server's, and may be any. */
-    return (uint64_t)d->transmission.f_cnt + count <= F_CNT_LAST &&
-           next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
+    return next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
+}
+
+uint32_t frames_left(const struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+    uint32_t counters = t->f_cnt <= F_CNT_LAST ? F_CNT_LAST - t->f_cnt : 0;
+    uint32_t budget = UINT32_MAX;
+
+    if (d->params.frames_max > 0) {
+        budget = d->params.frames_max > t->frame_count ? d->params.frames_max - t->frame_count : 0;
+    }
+    return counters < budget ? counters : budget;
+}
+
+void fragment_is_sent(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    bool is_coded = t->next_number > d->params.fragment_count;
+
+    t->repeat_index++;
+    if (is_coded || t->repeat_index >= t->repeat_count) {
+        t->repeat_index = 0;
+        t->next_number++;
+    }
 }
 
 static int64_t expiry_ms(const struct deployment *d)
@@ -51,6 +73,10 @@ void frame_send(struct deployment *d, enum frame_kind kind)
     int64_t emission_ms = next_emission_ms(d);
 
     if (t->frame_call != FRAME_CALL_NONE) {
+        return;
+    }
+    if (t->is_paused) {
+        transmission_set_deadline(d, DEPLOYMENT_NEVER);
         return;
     }
     /*
@@ -97,7 +123,7 @@ void frame_book(struct deployment *d, uint32_t f_cnt)
     t->next_emission_ms =
         emitted_by_ms(d) + deployment_gap_ms(&d->params, deployment_gateway_count(d));
     if (t->frame_kind == FRAME_FRAGMENT) {
-        t->next_number++;
+        fragment_is_sent(d);
     }
     d->is_transmission_changed = true;
 }

@@ -24,6 +24,16 @@ void fail_all(struct deployment *d, enum reason reason)
     }
 }
 
+void fail_set_aside(struct deployment *d)
+{
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (dev->stage == DEVICE_SET_ASIDE) {
+            device_fail(d, dev, (enum reason)dev->reason, dev->reason_bits);
+        }
+    }
+}
+
 static int64_t group_backoff_ms(struct transmission *t)
 {
     int64_t wait_ms = GROUP_RETRY_FIRST_MS;
@@ -43,7 +53,7 @@ void group_call(struct deployment *d, enum deployment_action_kind kind)
 
 int64_t setup_end_limit_ms(const struct deployment *d)
 {
-    return d->transmission.started_ms + d->params.setup_limit_ms;
+    return d->transmission.setup_started_ms + d->params.setup_limit_ms;
 }
 
 /* Until when a failing network server is waited for: a deployment ends in a time that can be

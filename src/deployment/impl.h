@@ -21,6 +21,7 @@ struct deployment {
     uint32_t *dirty; /* indices of changed devices */
     uint8_t *is_dirty;
     struct deployment_note *notes;
+    bool is_new_setup; /* a further session's, to be entered */
     bool is_group_call_open; /* creating, adding gateways, reading or deleting is under way */
     /* during a step */
     int64_t now_ms;
@@ -42,14 +43,19 @@ void device_set_stage(struct deployment *d, struct device *dev, enum device_stag
 void device_fail(struct deployment *d, struct device *dev, enum reason reason, uint8_t bits);
 /* Fails it with the reason of its stage: not sent, or no answer. */
 void device_give_up(struct deployment *d, struct device *dev);
+/* As device_fail(), but where a further pass is allowed the device waits for it. */
+void device_set_aside(struct deployment *d, struct device *dev, enum reason reason, uint8_t bits);
+/* As device_give_up(), in the same way. */
+void device_is_late(struct deployment *d, struct device *dev);
 /* Begins `stage`: its command goes out at `begin_ms`, or when the call that is under way has
  * reported. */
 void device_begin_stage(struct deployment *d, struct device *dev, enum device_stage stage,
                         int64_t begin_ms);
-/* Begins the stage that its flags ask for, at once. */
-void device_begin_set_up(struct deployment *d, struct device *dev);
+/* Begins the stage that its flags ask for, at `begin_ms`. */
+void device_begin_set_up(struct deployment *d, struct device *dev, int64_t begin_ms);
 /* SessionTime has changed: what the device has or is about to get of the old one is void. */
 void device_session_moved(struct deployment *d, struct device *dev);
+void device_on_resume(struct deployment *d, struct device *dev);
 void device_on_timer(struct deployment *d, struct device *dev);
 void device_on_event(struct deployment *d, struct device *dev,
                      const struct deployment_event *event);
@@ -71,7 +77,7 @@ bool transmission_is_before_session(const struct deployment *d);
 /* Another daemon's group is still there: the take-over is under way, or failed. It goes in RELEASE. */
 bool has_old_group(const struct transmission *t);
 
-/* status_round.c: the state STATUS */
+/* rounds.c: the state STATUS, and what is sent next */
 void status_enter(struct deployment *d);
 /* Goes on after TAKE_OVER: answers to what was asked are still waited for. */
 void status_resume(struct deployment *d);
@@ -79,11 +85,31 @@ void status_resume(struct deployment *d);
 enum transmission_state status_on_timer(struct deployment *d);
 enum transmission_state status_on_frame(struct deployment *d);
 enum transmission_state status_on_device(struct deployment *d);
+/* What a device that is RECEIVING says. */
 void status_on_answer(struct deployment *d, struct device *dev,
                       const struct frag_session_status_ans *ans, int64_t received_ms);
 
+/* pass.c: sessions after the first, and passes after the first */
+/* A further session for the frames that are planned; if none is allowed, the devices tell what they
+ * have. Returns the next state. */
+enum transmission_state next_session(struct deployment *d);
+/* Nobody receives any more: a further pass for those set aside, or the end. Returns the next state.
+ */
+enum transmission_state next_pass(struct deployment *d);
+/* Why no further frame may be sent, whatever devices lack; REASON_NONE: it may. */
+enum reason stop_reason(const struct deployment *d);
+bool may_repair(const struct deployment *d);
+/* When commands of a further session's set-up may begin. */
+int64_t next_setup_ms(const struct deployment *d);
+void pause_it(struct deployment *d);
+void resume_it(struct deployment *d);
+
 /* frames.c: pacing of the multicast frames */
 int64_t session_end_ms(const struct deployment *d);
+/* How many more frames the counter allows and the operator's limits. */
+uint32_t frames_left(const struct deployment *d);
+/* The next fragment is sent. */
+void fragment_is_sent(struct deployment *d);
 /* Whether `count` more frames fit into the session. */
 bool session_has_room(const struct deployment *d, unsigned count);
 /* Asks for the next frame if its time has come, else sets the deadline; nothing while a call is

@@ -5,6 +5,13 @@
 
 #define TIME_OUT_MAX 15
 
+/* A session that holds less is not worth its set-up. */
+#define SESSION_FRAMES_MIN 16
+
+/* Room for so many rounds after the frames, and fragments in each. */
+#define SPARE_ROUNDS      6
+#define SPARE_ROUND_ROWS 8
+
 struct range_check {
     const char *field;
     int64_t value, min, max;
@@ -37,6 +44,10 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
         {"attempts_max", p->attempts_max, 1, DEPLOYMENT_ATTEMPTS_MAX},
         {"quorum_percent", p->quorum_percent, 1, 100},
         {"setup_limit_ms", p->setup_limit_ms, 2 * DEPLOYMENT_SETUP_END_MS, INT64_C(30) * 86400000},
+        {"rounds_max", p->rounds_max, 1, DEPLOYMENT_ROUNDS_MAX},
+        {"sessions_max", p->sessions_max, 1, DEPLOYMENT_SESSIONS_MAX},
+        {"repairs_max", p->repairs_max, 0, DEPLOYMENT_REPAIRS_MAX},
+        {"time_limit_ms", p->time_limit_ms, 0, INT64_C(366) * 86400000},
         {"frequency_hz", region_frequency_is_allowed(p->region, p->frequency_hz), 1, 1},
     };
 
@@ -50,16 +61,14 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
         *ret_field = "coded_count";
         return ERR_LIMIT;
     }
-    uint8_t time_out;
     unsigned gateways = p->gateway_count > 0 ? p->gateway_count : p->gateways_max;
-    enum err err = deployment_time_out(p, gateways, &time_out);
-    if (err == ERR_OK && time_out > p->time_out) {
-        err = ERR_LIMIT;
-    }
-    if (err != ERR_OK) {
+    int64_t need_ms = DEPLOYMENT_SESSION_GUARD_MS +
+                      SESSION_FRAMES_MIN * (int64_t)deployment_gap_ms(p, gateways);
+    if (need_ms > INT64_C(1000) << p->time_out) {
         *ret_field = "time_out";
+        return ERR_LIMIT;
     }
-    return err;
+    return ERR_OK;
 }
 
 static uint32_t server_gap_ms(const struct deployment_params *p, unsigned gateway_count)
@@ -84,24 +93,22 @@ int64_t deployment_status_wait_ms(const struct deployment_params *p)
     return (INT64_C(1000) << (p->block_ack_delay + 4)) + 15000;
 }
 
-enum err deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
-                             uint8_t *ret_time_out)
+uint8_t deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
+                            uint32_t frame_count)
 {
     int64_t gap_ms = deployment_gap_ms(p, gateway_count);
-    int64_t frames = p->fragment_count + p->coded_count + 1;
+    int64_t rounds = p->rounds_max - 1 < SPARE_ROUNDS ? p->rounds_max - 1 : SPARE_ROUNDS;
     /* A frame may be late by a scheduler run: a fifth more covers interval and margin at their
      * defaults. */
-    int64_t need_ms = DEPLOYMENT_SESSION_GUARD_MS + frames * gap_ms * 6 / 5 +
-                      (DEPLOYMENT_PROBE_ROUNDS + 1) * (deployment_status_wait_ms(p) + 2 * gap_ms) +
-                      DEPLOYMENT_PROBE_ROUNDS * DEPLOYMENT_PROBE_FRAMES * gap_ms;
+    int64_t need_ms = DEPLOYMENT_SESSION_GUARD_MS + (frame_count + INT64_C(1)) * gap_ms * 6 / 5 +
+                      (rounds + 1) * (deployment_status_wait_ms(p) + 2 * gap_ms) +
+                      rounds * SPARE_ROUND_ROWS * gap_ms;
+    uint8_t time_out = 0;
 
-    for (uint8_t time_out = 0; time_out <= TIME_OUT_MAX; time_out++) {
-        if ((INT64_C(1000) << time_out) >= need_ms) {
-            *ret_time_out = time_out;
-            return ERR_OK;
-        }
+    while (time_out < TIME_OUT_MAX && (INT64_C(1000) << time_out) < need_ms) {
+        time_out++;
     }
-    return ERR_LIMIT;
+    return time_out;
 }
 
 uint8_t deployment_block_ack_delay(uint32_t device_count, uint32_t answer_airtime_ms)

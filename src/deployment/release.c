@@ -89,7 +89,7 @@ enum transmission_state release_calls(struct deployment *d, const struct deploym
 {
     /* The last call before the abort: nothing follows from it. */
     d->transmission.frame_call = FRAME_CALL_NONE;
-    if (event->kind == DEPLOYMENT_EVENT_COUNTER || event->kind == DEPLOYMENT_EVENT_GATEWAYS_ADDED ||
+    if (event->kind == DEPLOYMENT_EVENT_COUNTER || event->kind == DEPLOYMENT_EVENT_GATEWAYS_SET ||
         event->kind == DEPLOYMENT_EVENT_OLD_QUEUE) {
         d->is_group_call_open = false;
         return release_timer(d, event);

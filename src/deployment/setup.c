@@ -8,6 +8,7 @@
  */
 #define SETUP_LOST_MAX  5
 #define SETUP_EXCHANGES 4
+#define NEXT_EXCHANGES  1 /* of devices that have all but the session */
 #define SETUP_EXTRA_MS  120000
 
 /* A gateway sends one downlink at a time, and hears nothing meanwhile. */
@@ -18,24 +19,33 @@
 void plan_session(struct deployment *d)
 {
     struct transmission *t = &d->transmission;
+    int64_t begin_ms = t->setup_started_ms > d->now_ms ? t->setup_started_ms : d->now_ms;
     uint32_t slowest_s = 0;
+    unsigned exchanges = NEXT_EXCHANGES;
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         const struct device *dev = &d->devices[i];
-        if (!device_stage_is_terminal(dev->stage) && dev->uplink_interval_s > slowest_s) {
+        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
+            continue;
+        }
+        if (dev->uplink_interval_s > slowest_s) {
             slowest_s = dev->uplink_interval_s;
+        }
+        if ((dev->flags & DEVICE_HAS_FRAGMENTATION) == 0) {
+            exchanges = SETUP_EXCHANGES;
         }
     }
     unsigned lost =
         d->params.attempts_max < SETUP_LOST_MAX ? d->params.attempts_max : SETUP_LOST_MAX;
-    int64_t end_ms = d->now_ms + INT64_C(1000) * slowest_s * (lost + SETUP_EXCHANGES) +
+    int64_t end_ms = begin_ms + INT64_C(1000) * slowest_s * (lost + exchanges) +
                      SETUP_EXTRA_MS +
-                     (int64_t)pending_count(d) * SETUP_EXCHANGES * SETUP_DOWNLINK_MS;
+                     (int64_t)pending_count(d) * exchanges * SETUP_DOWNLINK_MS;
     int64_t limit_ms = setup_end_limit_ms(d);
-    if (end_ms > limit_ms && limit_ms > d->now_ms) {
+    if (end_ms > limit_ms && limit_ms > begin_ms) {
         end_ms = limit_ms;
     }
     /* Whole seconds: that is what goes over the air. */
+    t->last_session_ms = t->session_time_ms;
     t->session_time_ms = (end_ms + DEPLOYMENT_SETUP_END_MS + 999) / 1000 * 1000;
     transmission_set_deadline(d, t->session_time_ms - DEPLOYMENT_SETUP_END_MS);
 }
@@ -46,10 +56,9 @@ static void move_session(struct deployment *d)
     note(d, NOTE_NO_DEVICE, NOTE_SESSION_MOVED, d->transmission.session_time_ms / 1000, 0);
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage)) {
-            continue;
+        if (!device_stage_is_terminal(dev->stage) && dev->stage != DEVICE_SET_ASIDE) {
+            device_session_moved(d, dev);
         }
-        device_session_moved(d, dev);
     }
 }
 
@@ -59,6 +68,7 @@ enum transmission_state create_group(struct deployment *d, const struct deployme
 {
     if (event->kind == DEPLOYMENT_EVENT_BEGIN) {
         d->transmission.started_ms = d->now_ms;
+        d->transmission.setup_started_ms = d->now_ms;
         note(d, NOTE_NO_DEVICE, NOTE_STATE, TRANSMISSION_CREATE_GROUP, 0);
     }
     group_call(d, DEPLOYMENT_ACTION_CREATE_GROUP);
@@ -76,6 +86,22 @@ enum transmission_state begin_setup(struct deployment *d, const struct deploymen
     return TRANSMISSION_SETUP;
 }
 
+void enter_setup(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    d->is_new_setup = false;
+    t->session_number++;
+    note(d, NOTE_NO_DEVICE, NOTE_SESSION, t->session_number, 0);
+    plan_session(d);
+    for (uint32_t i = 0; t->session_number == 1 && i < d->params.device_count; i++) {
+        /* What a device said unasked, while the group was being made, may have ended it. */
+        if (!device_stage_is_terminal((enum device_stage)d->devices[i].stage)) {
+            device_set_deadline(d, &d->devices[i], d->now_ms);
+        }
+    }
+}
+
 enum transmission_state create_group_failed(struct deployment *d,
                                             const struct deployment_event *event)
 {
@@ -91,6 +117,10 @@ enum transmission_state setup_timer(struct deployment *d, const struct deploymen
     uint32_t pending = pending_count(d);
 
     (void)event;
+    if (t->is_paused) {
+        transmission_set_deadline(d, DEPLOYMENT_NEVER);
+        return TRANSMISSION_SETUP;
+    }
     if (d->now_ms < t->session_time_ms - DEPLOYMENT_SETUP_END_MS) { /* a restart, not the end */
         transmission_set_deadline(d, t->session_time_ms - DEPLOYMENT_SETUP_END_MS);
         return TRANSMISSION_SETUP;
@@ -107,11 +137,12 @@ enum transmission_state setup_timer(struct deployment *d, const struct deploymen
         return TRANSMISSION_START_SESSION;
     }
     for (uint32_t i = 0; i < d->params.device_count; i++) {
-        if (!device_stage_is_terminal(d->devices[i].stage)) {
-            device_give_up(d, &d->devices[i]);
+        struct device *dev = &d->devices[i];
+        if (!device_stage_is_terminal(dev->stage) && dev->stage != DEVICE_SET_ASIDE) {
+            device_give_up(d, dev);
         }
     }
-    return TRANSMISSION_RELEASE;
+    return next_pass(d);
 }
 
 enum transmission_state setup_device(struct deployment *d)
@@ -119,7 +150,7 @@ enum transmission_state setup_device(struct deployment *d)
     if (pending_count(d) > 0) {
         return TRANSMISSION_SETUP;
     }
-    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_START_SESSION : TRANSMISSION_RELEASE;
+    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_START_SESSION : next_pass(d);
 }
 
 /* START_SESSION */
@@ -139,11 +170,11 @@ static void set_aside_the_rest(struct deployment *d)
 {
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage)) {
+        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
             continue;
         }
         if (dev->stage != DEVICE_RECEIVING && !may_take_part(dev)) {
-            device_give_up(d, dev);
+            device_is_late(d, dev);
             continue;
         }
         if (dev->stage != DEVICE_RECEIVING) {
@@ -169,7 +200,7 @@ enum transmission_state start_session_timer(struct deployment *d,
 
     (void)event;
     if (!t->has_gateways && !d->is_group_call_open) {
-        group_call(d, DEPLOYMENT_ACTION_ADD_GATEWAYS);
+        group_call(d, DEPLOYMENT_ACTION_SET_GATEWAYS);
         return TRANSMISSION_START_SESSION;
     }
     if (!t->has_gateways || d->now_ms < first_emission_ms(d)) {
@@ -177,10 +208,10 @@ enum transmission_state start_session_timer(struct deployment *d,
         return TRANSMISSION_START_SESSION;
     }
     set_aside_the_rest(d);
-    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_TRANSMIT : TRANSMISSION_RELEASE;
+    return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_TRANSMIT : next_pass(d);
 }
 
-enum transmission_state gateways_added(struct deployment *d, const struct deployment_event *event)
+enum transmission_state gateways_set(struct deployment *d, const struct deployment_event *event)
 {
     d->is_group_call_open = false;
     d->transmission.has_gateways = true;
@@ -188,7 +219,7 @@ enum transmission_state gateways_added(struct deployment *d, const struct deploy
     return start_session_timer(d, event);
 }
 
-enum transmission_state add_gateways_failed(struct deployment *d,
+enum transmission_state set_gateways_failed(struct deployment *d,
                                             const struct deployment_event *event)
 {
     return group_is_tried_again(d, event) ? TRANSMISSION_START_SESSION : group_is_lost(d);
@@ -197,5 +228,5 @@ enum transmission_state add_gateways_failed(struct deployment *d,
 enum transmission_state start_session_device(struct deployment *d)
 {
     return d->stage_count[DEVICE_RECEIVING] + pending_count(d) > 0 ? TRANSMISSION_START_SESSION
-                                                                   : TRANSMISSION_RELEASE;
+                                                                   : next_pass(d);
 }

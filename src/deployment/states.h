@@ -14,6 +14,8 @@ typedef enum transmission_state rule_fn(struct deployment *d, const struct deplo
 /* group.c */
 uint32_t pending_count(const struct deployment *d); /* devices that are still being set up */
 void fail_all(struct deployment *d, enum reason reason);
+/* Those that wait for a further pass, each with its reason. */
+void fail_set_aside(struct deployment *d);
 int64_t setup_end_limit_ms(const struct deployment *d);
 /* Asks for a call about the group; none is under way. */
 void group_call(struct deployment *d, enum deployment_action_kind kind);
@@ -23,10 +25,12 @@ bool group_is_tried_again(struct deployment *d, const struct deployment_event *e
 enum transmission_state group_is_lost(struct deployment *d);
 
 /* setup.c: CREATE_GROUP, SETUP, START_SESSION */
+/* SessionTime and the set-up's deadline. */
 void plan_session(struct deployment *d);
+void enter_setup(struct deployment *d);
 rule_fn create_group, begin_setup, create_group_failed;
 rule_fn setup_timer;
-rule_fn start_session_timer, gateways_added, add_gateways_failed;
+rule_fn start_session_timer, gateways_set, set_gateways_failed;
 /* After the event of a device. */
 enum transmission_state setup_device(struct deployment *d);
 enum transmission_state start_session_device(struct deployment *d);

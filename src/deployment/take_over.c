@@ -50,7 +50,7 @@ static enum transmission_state go_on(struct deployment *d)
         return TRANSMISSION_TAKE_OVER;
     }
     group_call(d, uuid_is_zero(&t->group_id) ? DEPLOYMENT_ACTION_CREATE_GROUP
-                  : !t->has_gateways         ? DEPLOYMENT_ACTION_ADD_GATEWAYS
+                  : !t->has_gateways         ? DEPLOYMENT_ACTION_SET_GATEWAYS
                                              : DEPLOYMENT_ACTION_READ_OLD_QUEUE);
     return TRANSMISSION_TAKE_OVER;
 }
@@ -102,13 +102,17 @@ enum transmission_state take_over_queue(struct deployment *d, const struct deplo
     struct transmission *t = &d->transmission;
 
     if (t->frame_call != FRAME_CALL_NONE && t->frame_kind == FRAME_FRAGMENT) {
-        t->next_number++;
+        fragment_is_sent(d);
         t->frame_count++;
     }
     t->frame_call = FRAME_CALL_NONE;
     uint16_t before = t->next_number;
     while (t->next_number > 1 && is_queued(event, (uint16_t)(t->next_number - 1))) {
         t->next_number--;
+        t->repeat_index = 0;
+    }
+    if (t->asked_number >= t->next_number) {
+        t->asked_number = (uint16_t)(t->next_number - 1);
     }
     if (event->u.queued.has_status) {
         t->has_status_request = false;

@@ -29,12 +29,23 @@ static enum transmission_state send_fragments(struct deployment *d)
     if (t->frame_call != FRAME_CALL_NONE) {
         return TRANSMISSION_TRANSMIT;
     }
+    if (d->stage_count[DEVICE_RECEIVING] == 0) {
+        return next_pass(d);
+    }
+    enum reason stop = stop_reason(d);
+    if (stop != REASON_NONE && t->next_number <= t->last_number) {
+        note(d, NOTE_NO_DEVICE, NOTE_STOPPED, stop, t->next_number);
+        t->last_number = (uint16_t)(t->next_number - 1);
+    }
     if (t->next_number > t->last_number) {
         return TRANSMISSION_STATUS;
     }
     if (!session_has_room(d, 1)) {
+        if (t->has_status_request && d->now_ms < t->status_until_ms) {
+            return TRANSMISSION_STATUS; /* what is still answered counts */
+        }
         note(d, NOTE_NO_DEVICE, NOTE_SESSION_FULL, t->next_number, 0);
-        return TRANSMISSION_STATUS;
+        return next_session(d);
     }
     frame_send(d, FRAME_FRAGMENT);
     return TRANSMISSION_TRANSMIT;
@@ -124,11 +135,12 @@ static enum transmission_state counter_failed(struct deployment *d,
     if (event->u.failure.is_final) {
         return group_is_lost(d);
     }
-    /* The session is over: what the frame came to does not matter any more, what the devices have
-     * does. */
+    /* The session is over, and nobody says what the frame came to: it may have been on air. */
     d->transmission.frame_call = FRAME_CALL_NONE;
-    return d->transmission.state == TRANSMISSION_TRANSMIT ? TRANSMISSION_STATUS
-                                                          : status_on_timer(d);
+    if (d->transmission.frame_kind == FRAME_FRAGMENT) {
+        fragment_is_sent(d);
+    }
+    return d->transmission.state == TRANSMISSION_TRANSMIT ? send_fragments(d) : status_on_timer(d);
 }
 
 static enum transmission_state frames_restored(struct deployment *d,
@@ -150,6 +162,20 @@ static enum transmission_state frames_restored(struct deployment *d,
         transmission_set_deadline(d, d->now_ms + STATUS_GRACE_MS); /* answers wait at the broker */
     }
     return t->state;
+}
+
+static enum transmission_state paused(struct deployment *d, const struct deployment_event *event)
+{
+    (void)event;
+    pause_it(d);
+    return d->transmission.state;
+}
+
+static enum transmission_state resumed(struct deployment *d, const struct deployment_event *event)
+{
+    (void)event;
+    resume_it(d);
+    return d->transmission.state;
 }
 
 /* the table */
@@ -181,9 +207,11 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_RESTORED] = {create_group, 0},
                 [DEPLOYMENT_EVENT_TIMER] = {create_group, 0},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = {begin_setup, TO(SETUP)},
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = {create_group_failed, TO(RELEASE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
@@ -198,9 +226,11 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_RESTORED] = IGNORE,
                 [DEPLOYMENT_EVENT_TIMER] = {setup_timer, TO(START_SESSION) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = IGNORE,
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
@@ -212,12 +242,14 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
         [TRANSMISSION_START_SESSION] =
             {
                 [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
-                [DEPLOYMENT_EVENT_RESTORED] = {start_session_timer, TO(TRANSMIT) | TO(RELEASE)},
-                [DEPLOYMENT_EVENT_TIMER] = {start_session_timer, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_RESTORED] = {start_session_timer, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_TIMER] = {start_session_timer, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {add_gateways_failed, TO(RELEASE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = {gateways_added, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {set_gateways_failed, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = {gateways_set, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
@@ -230,16 +262,18 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
             {
                 [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
                 [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, TO(TAKE_OVER)},
-                [DEPLOYMENT_EVENT_TIMER] = {transmit_timer, TO(STATUS)},
+                [DEPLOYMENT_EVENT_TIMER] = {transmit_timer, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(STATUS) | TO(RELEASE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
-                [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, TO(STATUS)},
+                [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
-                [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS)},
+                [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
@@ -247,16 +281,18 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
             {
                 [DEPLOYMENT_EVENT_BEGIN] = IGNORE,
                 [DEPLOYMENT_EVENT_RESTORED] = {frames_restored, TO(TAKE_OVER)},
-                [DEPLOYMENT_EVENT_TIMER] = {status_timer, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_TIMER] = {status_timer, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(TRANSMIT) | TO(RELEASE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
-                [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, 0},
+                [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, TO(TRANSMIT)},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
-                [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },
@@ -266,9 +302,11 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_RESTORED] = {release_restored, TO(DONE)},
                 [DEPLOYMENT_EVENT_TIMER] = {release_timer, TO(DONE)},
                 [DEPLOYMENT_EVENT_ABORT] = IGNORE,
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = {group_created_late, TO(DONE)},
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = {release_failed, TO(DONE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = {release_calls, TO(DONE)},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = {group_deleted, TO(DONE)},
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
@@ -283,9 +321,11 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_RESTORED] = {take_over_timer, 0},
                 [DEPLOYMENT_EVENT_TIMER] = {take_over_timer, 0},
                 [DEPLOYMENT_EVENT_ABORT] = {abort_it, TO(RELEASE)},
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = {take_over_created, 0},
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = {take_over_failed, TO(STATUS)},
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = {take_over_gateways, 0},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = {take_over_gateways, 0},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = {take_over_deleted, TO(TRANSMIT) | TO(STATUS)},
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
@@ -300,9 +340,11 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_RESTORED] = IGNORE,
                 [DEPLOYMENT_EVENT_TIMER] = IGNORE,
                 [DEPLOYMENT_EVENT_ABORT] = IGNORE,
+                [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
+                [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = IGNORE,
-                [DEPLOYMENT_EVENT_GATEWAYS_ADDED] = IGNORE,
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
@@ -324,17 +366,11 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
     note(d, NOTE_NO_DEVICE, NOTE_STATE, state, 0);
     switch (state) {
     case TRANSMISSION_SETUP:
-        plan_session(d);
-        for (uint32_t i = 0; i < d->params.device_count; i++) {
-            /* What a device said unasked, while the group was being made, may have ended it. */
-            if (!device_stage_is_terminal((enum device_stage)d->devices[i].stage)) {
-                device_set_deadline(d, &d->devices[i], d->now_ms);
-            }
-        }
+        enter_setup(d);
         break;
     case TRANSMISSION_START_SESSION:
         gateways_choose(d);
-        group_call(d, DEPLOYMENT_ACTION_ADD_GATEWAYS);
+        group_call(d, DEPLOYMENT_ACTION_SET_GATEWAYS);
         break;
     case TRANSMISSION_TRANSMIT:
         transmission_set_deadline(d, d->now_ms);
@@ -350,6 +386,7 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
         take_over_enter(d);
         break;
     case TRANSMISSION_RELEASE:
+        t->is_paused = false;
         t->has_group =
             true; /* perhaps, if its making never reported: deleting goes by its name, too */
         transmission_set_deadline(d, d->now_ms);
@@ -366,7 +403,7 @@ void transmission_enter(struct deployment *d, enum transmission_state state)
 
 static void move(struct deployment *d, enum transmission_state next)
 {
-    if (next != d->transmission.state) {
+    if (next != d->transmission.state || d->is_new_setup) {
         transmission_enter(d, next);
     }
 }
@@ -395,8 +432,9 @@ void transmission_on_device(struct deployment *d)
         move(d, status_on_device(d));
         break;
     case TRANSMISSION_TRANSMIT:
-        if (d->stage_count[DEVICE_RECEIVING] == 0) { /* all ended while fragments flow */
-            move(d, TRANSMISSION_RELEASE);
+        if (d->stage_count[DEVICE_RECEIVING] == 0 &&
+            d->transmission.frame_call == FRAME_CALL_NONE) { /* all ended while fragments flow */
+            move(d, next_pass(d));
         }
         break;
     case TRANSMISSION_CREATE_GROUP:

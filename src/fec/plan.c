@@ -85,3 +85,17 @@ unsigned fec_plan_coded_count(unsigned fragment_count, double loss)
         count = SMALL_CODED_MIN;
     return count < limit ? count : limit;
 }
+
+unsigned fec_plan_first_coded_count(unsigned fragment_count, double loss)
+{
+    assert(fragment_count >= 1 && fragment_count <= FEC_NUMBER_MAX);
+    if (!(loss > 0.0))
+        loss = 0.0;
+    if (loss > LOSS_MAX)
+        loss = LOSS_MAX;
+
+    const unsigned limit = FEC_NUMBER_MAX - fragment_count;
+    const unsigned count = (unsigned)(fragment_count * loss / (1.0 - loss) + 0.999);
+
+    return count < limit ? count : limit;
+}

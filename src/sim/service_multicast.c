@@ -253,6 +253,25 @@ static void add_gateway(struct network *network, struct grpc_call *call)
     protobuf_c_message_free_unpacked((ProtobufCMessage *)req, NULL);
 }
 
+static void remove_gateway(struct network *network, struct grpc_call *call)
+{
+    Api__RemoveGatewayFromMulticastGroupRequest *req =
+        (void *)services_unpack(call, &api__remove_gateway_from_multicast_group_request__descriptor);
+    struct multicast_group *group =
+        req != NULL ? group_of(network, call, req->multicast_group_id) : NULL;
+    uint64_t id;
+
+    if (group != NULL && services_eui(call, req->gateway_id, &id)) {
+        size_t index = network_find_gateway(network, id);
+        if (index == OPTIONS_GATEWAY_MAX || (group->gateway_mask >> index & 1) == 0) {
+            services_fail_missing(network, call, req->gateway_id);
+        } else {
+            group->gateway_mask &= ~(1u << index);
+        }
+    }
+    protobuf_c_message_free_unpacked((ProtobufCMessage *)req, NULL);
+}
+
 static void enqueue_item(struct network *network, struct grpc_call *call,
                          const Api__MulticastGroupQueueItem *item)
 {
@@ -367,6 +386,7 @@ const struct service_method service_multicast_methods[] = {
     {"/api.MulticastGroupService/Delete", delete_group},
     {"/api.MulticastGroupService/List", list},
     {"/api.MulticastGroupService/AddGateway", add_gateway},
+    {"/api.MulticastGroupService/RemoveGateway", remove_gateway},
     {"/api.MulticastGroupService/Enqueue", enqueue},
     {"/api.MulticastGroupService/FlushQueue", flush_queue},
     {"/api.MulticastGroupService/ListQueue", list_queue},

@@ -114,11 +114,13 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
     "'reasons', " COUNTS("reason", "reason <> 'none'") ", " \
     "'fragment_size', " NUMBER("fragment_size") ", 'fragment_count', " NUMBER("fragment_count") ", " \
     "'coded_count', " NUMBER("coded_count") ", 'fragments_sent', t.next_number - 1, " \
-    "'fragments_total', t.last_number, 'frames_sent', t.frame_count, 'probe_round', t.probe_round, " \
+    "'fragments_total', t.last_number, 'frames_sent', t.frame_count, 'round', t.round, " \
+    "'rounds_max', " NUMBER("rounds_max") ", 'session_number', t.session_number, " \
+    "'repair_number', t.repair_number, 'is_paused', coalesce(t.is_paused, false), " \
     "'region', d.params->>'region', 'data_rate', " NUMBER("data_rate") ", " \
     "'frequency_hz', " NUMBER("frequency_hz") ", 'session_time', " TIME_MS("t.session_time_ms") ", " \
     "'session_end', CASE WHEN t.session_time_ms > 0 THEN " TIME("to_timestamp(t.session_time_ms / 1000 + " \
-    "(1 << (d.params->>'time_out')::integer))") " END, " \
+    "(1 << t.time_out))") " END, " \
     "'remaining_s', CASE WHEN t.state = 'transmit' THEN " REMAINING_MS " / 1000.0 END, " \
     "'estimated_end', CASE WHEN t.state = 'transmit' THEN " \
     TIME("to_timestamp((t.next_emission_ms + " REMAINING_MS ")::double precision / 1000)") " END, " \
@@ -174,7 +176,8 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'fragment_size', NULL, 'fragment_count', NULL, 'coded_count', NULL, 'fragments_sent', "
         "NULL, "
         "'fragments_total', NULL, 'frames_sent', NULL, 'region', NULL, 'data_rate', NULL, "
-        "'frequency_hz', NULL, 'probe_round', NULL, 'session_time', NULL, 'session_end', NULL, "
+        "'frequency_hz', NULL, 'round', NULL, 'rounds_max', NULL, 'session_number', NULL, "
+        "'repair_number', NULL, 'is_paused', false, 'session_time', NULL, 'session_end', NULL, "
         "'remaining_s', NULL, 'estimated_end', NULL, "
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
@@ -268,7 +271,11 @@ void store_request_add(struct store *store, const struct uuid *id, const char *k
                    "WITH d AS (SELECT * FROM deployment WHERE id = $3 AND CASE $2::text "
                    "WHEN 'start' THEN state IN ('draft', 'scheduled') "
                    "WHEN 'abort' THEN state IN ('running', 'scheduled') "
-                   "ELSE state = 'running' AND suspended IS NOT NULL END), "
+                   "WHEN 'pause' THEN state = 'running' AND suspended IS NULL AND NOT EXISTS (SELECT 1 "
+                   "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused) "
+                   "ELSE state = 'running' AND (suspended IS NOT NULL OR EXISTS (SELECT 1 "
+                   "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused)) "
+                   "END), "
                    "told AS (SELECT pg_notify('fuotad', 'request ' || d.slot_index) FROM d), "
                    "r AS (INSERT INTO request (id, kind, deployment_id) "
                    "SELECT $1, $2::text, d.id FROM d, told RETURNING *) "

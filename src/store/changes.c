@@ -365,6 +365,23 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
     case NOTE_SESSION_FULL:
         snprintf(text, size, "the session ends before fragment %lld", value);
         break;
+    case NOTE_ROUND:
+        snprintf(text, size, "round %lld: new coded fragments up to %u", value, n->detail);
+        break;
+    case NOTE_SESSION:
+        snprintf(text, size, "class C session %lld is set up", value);
+        break;
+    case NOTE_REPAIR:
+        snprintf(text, size,
+                 "a further pass from fragment 1 for %lld devices, each uncoded fragment %u time%s",
+                 value, n->detail, n->detail == 1 ? "" : "s");
+        break;
+    case NOTE_STOPPED:
+        snprintf(text, size, "no further fragments: %s", reason_text((enum reason)n->value));
+        break;
+    case NOTE_PAUSED:
+        snprintf(text, size, value != 0 ? "the operator paused it" : "the operator resumed it");
+        break;
     case NOTE_KIND_COUNT:
         snprintf(text, size, "?");
         break;

@@ -297,7 +297,7 @@ static void add_transmission(struct pg_batch *batch, const struct store_start *s
                              const char *id)
 {
     const struct transmission nothing = {.next_number = 1,
-                                         .last_number = start->params.fragment_count};
+                                         .last_number = start->params.fragment_count, .repeat_count = 1};
     char texts[32][FIELD_TEXT_SIZE];
     char *sealed = bytea_text(start->mc_key_sealed, start->mc_key_sealed_size);
     const char *params[PG_PARAMS_MAX] = {id, start->mc_key_id, sealed};

@@ -28,7 +28,7 @@ REQUEST = "33333333-3333-4333-8333-333333333333"
 
 def deployment(state="running", transmission=None, sent=0, **stages):
     counts = dict.fromkeys(["version", "group", "fragmentation", "clock", "session", "receiving",
-                            "delivered", "failed"], 0)
+                            "set_aside", "delivered", "failed"], 0)
     counts.update(stages)
     return {
         "id": ID, "name": "night", "state": state, "transmission_state": transmission,
@@ -37,7 +37,8 @@ def deployment(state="running", transmission=None, sent=0, **stages):
         "device_count": 10, "stages": counts,
         "reasons": {"status_no_answer": 2} if stages.get("failed") else {}, "fragment_size": 50,
         "fragment_count": 100, "coded_count": 20, "fragments_sent": sent, "fragments_total": 120,
-        "frames_sent": sent, "region": "EU868", "data_rate": 5, "frequency_hz": 869525000,
+        "frames_sent": sent, "round": 1, "rounds_max": 60, "session_number": 1, "repair_number": 0,
+        "is_paused": False, "region": "EU868", "data_rate": 5, "frequency_hz": 869525000,
         "session_time": None, "session_end": None, "created_at": "2024-01-31T10:20:30.123Z",
         "started_at": None, "finished_at": None, "estimated_end": None, "problems": [],
     }
@@ -215,7 +216,8 @@ class Usage(Test):
                               ("--fragment-size", "256"), ("--fragment-size", "automatic"),
                               ("--redundancy", "-1"), ("--redundancy", "x"), ("--quorum", "101"),
                               ("--start", "tomorrow"), ("--start", "2024-01-31T10:20:30"),
-                              ("--descriptor", "123"), ("--unicast-attempts", "0")]:
+                              ("--descriptor", "123"), ("--unicast-attempts", "0"), ("--rounds", "0"), ("--sessions", "101"),
+                              ("--repair-passes", "8"), ("--airtime-budget", "0"), ("--time-limit", "x")]:
             self.check(run(*base, "--all", option, value), USAGE, err=option)
         with file_with(b"# all\n0102030405060708\n\n01020304050607xx\n") as file:
             self.check(run(*base, "--devices-file", file.name), USAGE, err="line 4: \"01020304050607xx\"")
@@ -311,7 +313,8 @@ class Deployments(Test):
         with FakeDaemon({"POST /api/v1/deployments": [(201, deployment("draft"))]}) as daemon:
             args = ["deployment", "create", "--image", "i", "--application", "a", "--name", "night",
                     "--region", "EU868", "--data-rate", "5", "--frequency", "869525000", "--fragment-size",
-                    "auto", "--redundancy", "12.5", "--unicast-attempts", "3", "--start",
+                    "auto", "--redundancy", "12.5%", "--rounds", "4", "--sessions", "5", "--repair-passes", "0",
+                    "--airtime-budget", "600", "--time-limit", "7200", "--unicast-attempts", "3", "--start",
                     "2024-01-31T10:20:30Z", "--setup-deadline", "3600", "--quorum", "80", "--gateway",
                     "g1", "g2", "--descriptor", "01020304", "--min-gap", "1500", "--allow-bad-block-count"]
             self.check(run(*args, "--device", "0102030405060708", "AA02030405060708", "--device",
@@ -320,7 +323,8 @@ class Deployments(Test):
                 "image_id": "i", "application_id": "a",
                 "devices": ["0102030405060708", "aa02030405060708", "0102030405060709"], "name": "night",
                 "region": "EU868", "data_rate": 5, "frequency_hz": 869525000, "fragment_size": "auto",
-                "redundancy": 12.5, "unicast_attempts": 3, "start": "2024-01-31T10:20:30Z",
+                "redundancy": 12.5, "rounds": 4, "sessions": 5, "repair_passes": 0, "airtime_budget_s": 600,
+                "time_limit_s": 7200, "unicast_attempts": 3, "start": "2024-01-31T10:20:30Z",
                 "setup_deadline_s": 3600, "quorum_percent": 80, "gateways": ["g1", "g2"],
                 "descriptor": "01020304", "min_gap_ms": 1500, "allow_bad_block_count": True})
 
@@ -437,6 +441,11 @@ class Watch(Test):
             "completed: devices 10, set up 10, delivered 10, failed 0; fragments 120/120\n",
             "state               completed\n"])
         self.assertNotIn("another", result[1])
+        later = {**deployment("running", "transmit", 130, receiving=3, delivered=7), "round": 4,
+                 "session_number": 2, "repair_number": 1, "is_paused": True}
+        result = self.watch([("deployment", later), ("deployment", deployment("completed"))])
+        self.check(result, DONE, [
+            "running transmit, further pass 1, round 4, session 2, paused: devices 10, set up 10"])
         stream = [r for r in self.requests if r[1] == "/api/v1/events"][0]
         self.assertEqual(stream[2], f"deployment_id={ID}")
         self.assertEqual(stream[3]["Accept"], "text/event-stream")

@@ -109,7 +109,7 @@ static void take_actions(struct world *w, const struct deployment_actions *actio
         assert(!w->is_finished);
         switch (action->kind) {
         case DEPLOYMENT_ACTION_CREATE_GROUP:
-        case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+        case DEPLOYMENT_ACTION_SET_GATEWAYS:
         case DEPLOYMENT_ACTION_DELETE_GROUP:
         case DEPLOYMENT_ACTION_READ_COUNTER:
         case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
@@ -206,8 +206,8 @@ static void answer_group(struct world *w, unsigned how, uint32_t f_cnt)
     } else if (action.kind == DEPLOYMENT_ACTION_CREATE_GROUP) {
         event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
         event.u.group_id = item_of(1);
-    } else if (action.kind == DEPLOYMENT_ACTION_ADD_GATEWAYS) {
-        event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+    } else if (action.kind == DEPLOYMENT_ACTION_SET_GATEWAYS) {
+        event.kind = DEPLOYMENT_EVENT_GATEWAYS_SET;
     } else if (action.kind == DEPLOYMENT_ACTION_DELETE_GROUP ||
                action.kind == DEPLOYMENT_ACTION_DELETE_OLD_GROUP) {
         event.kind = DEPLOYMENT_EVENT_GROUP_DELETED;
@@ -325,6 +325,7 @@ static void answer_as_asked(struct world *w, uint32_t index)
         event.u.uplink.data = status;
         event.u.uplink.data_size = sizeof(status);
         break;
+    case DEVICE_SET_ASIDE:
     case DEVICE_DELIVERED:
     case DEVICE_FAILED:
     case DEVICE_STAGE_COUNT:

@@ -49,13 +49,15 @@ static struct transmission transmission(enum transmission_state state)
 {
     return (struct transmission){
         .state = state,
+        .group_id = {{1}},
         .has_group = true,
         .has_gateways = true,
         .started_ms = NOW_MS - 60000,
+        .setup_started_ms = NOW_MS - 60000,
         .session_time_ms = state == TRANSMISSION_SETUP ? START_MS : NOW_MS - 60000,
         .deadline_ms = state == TRANSMISSION_SETUP ? START_MS - 90000 : NOW_MS,
         .next_number = 1,
-        .last_number = 120,
+        .last_number = 120, .repeat_count = 1, .time_out = 15,
     };
 }
 

@@ -13,12 +13,12 @@ import sys
 ACTS = re.compile(
     r"\bstore_(?:turn_commit|start|schedule|start_failed|image_add|image_delete|deployment_add|deployment_delete|request_add"
     r"|request_due|token_add|slot_take|slots_leave|slots_renew|report_crash|suspend|resume|tell_changes|turn_hold_event)\("
-    r"|network(?:\.|->)(?:enqueue|enqueue_group|create_group|add_gateways|delete_group|acknowledge)\(")
+    r"|network(?:\.|->)(?:enqueue|enqueue_group|create_group|set_gateways|delete_group|acknowledge)\(")
 
 # The failpoint is on the way to it, or behind it.
 ELSEWHERE = {
     "create_group": "ACT_CREATE_GROUP in action_perform",
-    "add_gateways": "ACT_ADD_GATEWAYS in action_perform",
+    "set_gateways": "ACT_ADD_GATEWAYS in action_perform",
     "send_frame": "ACT_FRAME in action_perform",
     "enqueue": "ACT_COMMAND in action_perform, ROOT_KEY_READ in on_root_key",
     "answer_batches": "COMMITTED and ACKNOWLEDGED in on_commit",

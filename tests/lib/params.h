@@ -28,6 +28,9 @@ static inline struct deployment_params test_params(uint32_t device_count)
         .attempts_max = 3,
         .quorum_percent = 90,
         .setup_limit_ms = 86400000,
+        .rounds_max = 20,
+        .sessions_max = 8,
+        .repairs_max = 1,
         .combine_setup = true,
         .leap_s = 18,
     };

@@ -139,7 +139,7 @@ static void make_call(struct chirpstack *cs, struct expected *expected)
         chirpstack_create_group(cs, &group, on_done, expected);
         break;
     case 3:
-        chirpstack_add_gateways(cs, &id, gateways, 2, on_done, expected);
+        chirpstack_set_gateways(cs, &id, gateways, 1, 1, on_done, expected);
         break;
     case 4:
         chirpstack_delete_group(cs, &none, &id, "fuotad group", on_done, expected);

@@ -258,17 +258,23 @@ static void create_group(void **state)
     expect_request("/api.MulticastGroupService/List", "{}");
 }
 
-static void add_gateways(void **state)
+static void set_gateways(void **state)
 {
     (void)state;
     const uint64_t ids[] = {0x0016c001f1500812, 2};
     struct uuid id = id_of(GROUP);
 
-    CALL(add_gateways, &id, ids, 2); /* the first one is on it already */
+    CALL(set_gateways, &id, ids, 2, 0); /* the first one is on it already */
     assert_int_equal(outcome, NETWORK_DONE);
     expect_request("/api.MulticastGroupService/AddGateway",
                    "{\"multicastGroupId\": \"" GROUP "\", \"gatewayId\": \"0016c001f1500812\"}");
     expect_request("/api.MulticastGroupService/AddGateway",
+                   "{\"multicastGroupId\": \"" GROUP "\", \"gatewayId\": \"0000000000000002\"}");
+    CALL(set_gateways, &id, ids, 1, 1); /* the second one is not on it */
+    assert_int_equal(outcome, NETWORK_DONE);
+    expect_request("/api.MulticastGroupService/AddGateway",
+                   "{\"multicastGroupId\": \"" GROUP "\", \"gatewayId\": \"0016c001f1500812\"}");
+    expect_request("/api.MulticastGroupService/RemoveGateway",
                    "{\"multicastGroupId\": \"" GROUP "\", \"gatewayId\": \"0000000000000002\"}");
 }
 
@@ -522,7 +528,7 @@ int main(void)
         cmocka_unit_test(read_root_key),
         cmocka_unit_test(random_address),
         cmocka_unit_test(create_group),
-        cmocka_unit_test(add_gateways),
+        cmocka_unit_test(set_gateways),
         cmocka_unit_test(enqueue_group),
         cmocka_unit_test(read_counter),
         cmocka_unit_test(delete_group),

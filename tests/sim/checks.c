@@ -71,7 +71,8 @@ void check_note(struct sim *sim, const struct deployment_note *note)
         if (dev->received_count != w->devices_before[i].received_count) {
             w->on_air[i] = 0; /* it still works off older requests */
         }
-    } else if (note->kind == NOTE_STATE && note->value == TRANSMISSION_STATUS) {
+    } else if ((note->kind == NOTE_STATE && note->value == TRANSMISSION_STATUS) ||
+               note->kind == NOTE_ROUND) {
         memset(w->on_air, 0, sizeof(w->on_air));
     }
 }
@@ -82,11 +83,13 @@ static void check_state(const struct sim *sim, enum transmission_state from,
     static const uint32_t next[TRANSMISSION_STATE_COUNT] = {
         [TRANSMISSION_CREATE_GROUP] = 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_SETUP] = 1u << TRANSMISSION_START_SESSION | 1u << TRANSMISSION_RELEASE,
-        [TRANSMISSION_START_SESSION] = 1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_RELEASE,
+        [TRANSMISSION_START_SESSION] =
+            1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_TRANSMIT] =
-            1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
-        [TRANSMISSION_STATUS] =
-            1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
+            1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE |
+            1u << TRANSMISSION_TAKE_OVER,
+        [TRANSMISSION_STATUS] = 1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_SETUP |
+                                1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
         [TRANSMISSION_TAKE_OVER] =
             1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_RELEASE] = 1u << TRANSMISSION_DONE,
@@ -123,6 +126,9 @@ static bool may_go_back(const struct sim *sim, uint32_t i, const struct deployme
     bool is_join = event->kind == DEPLOYMENT_EVENT_JOIN && event->device_index == i;
     bool is_moved = sim->watch.before.session_time_ms != t->session_time_ms;
 
+    if (sim->watch.before.session_number != t->session_number) {
+        return true; /* a further session, perhaps of a further pass */
+    }
     return is_before_fragments(sim->watch.before.state) &&
            (is_resync || is_after_clock || is_left_out || is_join || is_moved);
 }
@@ -138,7 +144,8 @@ static void check_device(const struct sim *sim, uint32_t i, const struct deploym
     }
     bool is_forward =
         to->stage > from->stage && from->stage != DEVICE_CLOCK && to->stage != DEVICE_CLOCK;
-    bool is_end = device_stage_is_terminal((enum device_stage)to->stage);
+    bool is_end = device_stage_is_terminal((enum device_stage)to->stage) ||
+                  to->stage == DEVICE_SET_ASIDE;
     if (was_over || (!is_forward && !is_end && !may_go_back(sim, i, event, from, to))) {
         sim_fail(sim, "device %u goes from %s to %s", i,
                  device_stage_name((enum device_stage)from->stage),
@@ -170,7 +177,8 @@ static void check_counter(const struct sim *sim, const struct deployment_event *
         sim_fail(sim, "the counter %s, and that is%s noted",
                  is_jump ? "has jumped" : "has not jumped", is_jump ? " not" : "");
     }
-    bool is_anew = event->kind == DEPLOYMENT_EVENT_OLD_QUEUE; /* what waited there */
+    bool is_anew = event->kind == DEPLOYMENT_EVENT_OLD_QUEUE || /* what waited there */
+                   t->repair_number == before->repair_number + 1;
     if (t->f_cnt < before->f_cnt || (t->next_number < before->next_number && !is_anew) ||
         t->next_number > before->next_number + 1) {
         sim_fail(sim, "counter %u after %u, next fragment %u after %u", t->f_cnt, before->f_cnt,
@@ -185,6 +193,12 @@ void check_after_step(struct sim *sim, const struct deployment_event *event)
         check_device(sim, i, event);
     }
     check_counter(sim, event);
+    const struct transmission *before = &sim->watch.before;
+    if (deployment_get_transmission(sim->d)->session_number != before->session_number) {
+        sim->watch.last_session_ms[0] = before->session_time_ms;
+        sim->watch.last_session_ms[1] =
+            before->session_time_ms + (INT64_C(1000) << before->time_out);
+    }
 }
 
 /* calls */
@@ -224,7 +238,7 @@ static void check_frame(struct sim *sim, const struct deployment_action *action)
 {
     struct sim_watch *w = &sim->watch;
     const struct transmission *t = &sim->stored;
-    int64_t end_ms = t->session_time_ms + (INT64_C(1000) << sim->params.time_out);
+    int64_t end_ms = t->session_time_ms + (INT64_C(1000) << t->time_out);
     int64_t error_ms = w->clock_error_max_ms;
     bool is_fragment = action->frame_kind == FRAME_FRAGMENT;
 
@@ -286,7 +300,7 @@ void check_action(struct sim *sim, const struct deployment_action *action)
         sim->watch.call_counts[action->device_index]++;
         break;
     case DEPLOYMENT_ACTION_CREATE_GROUP:
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+    case DEPLOYMENT_ACTION_SET_GATEWAYS:
     case DEPLOYMENT_ACTION_DELETE_GROUP:
     case DEPLOYMENT_ACTION_READ_COUNTER:
     case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
@@ -327,22 +341,39 @@ void check_frame_lands(struct sim *sim, const struct sim_call *call)
         w->frame_landed_ms = sim->now_ms;
         w->clock_error_at_frame = call->clock_error_ms;
     }
+    if (sim->stored.repair_number != w->repair_number) { /* a pass counts from 1 */
+        w->repair_number = sim->stored.repair_number;
+        memset(w->enqueued, 0, sizeof(w->enqueued));
+        memset(w->landed_late, 0, sizeof(w->landed_late));
+        memset(w->taken_over, 0, sizeof(w->taken_over));
+        w->landed_late[number] += call->is_late;
+    }
     if (call->action.frame_kind == FRAME_FRAGMENT) {
+        uint32_t once = number <= sim->params.fragment_count ? sim->stored.repeat_count : 1;
         w->enqueued[number]++;
-        if (w->enqueued[number] > 1 + w->landed_late[number] + w->taken_over[number]) {
+        if (w->enqueued[number] > once + w->landed_late[number] + w->taken_over[number]) {
             sim_fail(sim, "fragment %u is enqueued again", number);
         }
     }
 }
 
-void check_frame_on_air(struct sim *sim, const struct sim_row *row)
+/* The session, as far as clocks may be wrong. */
+static bool is_within(const struct sim *sim, int64_t begin_ms, int64_t end_ms)
 {
     int64_t error_ms = sim->watch.clock_error_max_ms;
-    int64_t end_ms = sim->stored.session_time_ms + (INT64_C(1000) << sim->params.time_out);
 
-    if (row->number > 0 &&
-        (sim->now_ms + error_ms < sim->stored.session_time_ms + DEPLOYMENT_SESSION_GUARD_MS ||
-         sim->now_ms - error_ms - COMMIT_SLACK_MS > end_ms)) {
+    return sim->now_ms + error_ms >= begin_ms + DEPLOYMENT_SESSION_GUARD_MS &&
+           sim->now_ms - error_ms - COMMIT_SLACK_MS <= end_ms;
+}
+
+void check_frame_on_air(struct sim *sim, const struct sim_row *row)
+{
+    const int64_t *last_ms = sim->watch.last_session_ms;
+    int64_t begin_ms = sim->stored.session_time_ms;
+    int64_t end_ms = begin_ms + (INT64_C(1000) << sim->stored.time_out);
+
+    if (row->number > 0 && !is_within(sim, begin_ms, end_ms) &&
+        !is_within(sim, last_ms[0], last_ms[1])) {
         sim_fail(sim, "fragment %u is on air outside of the session", row->number);
     }
 }
@@ -378,7 +409,9 @@ void check_command_on_air(struct sim *sim, uint32_t index, enum device_command c
         sim_fail(sim, "device %u is told %s for the %u. time, %u attempts are allowed", index,
                  trace_command(command), w->on_air[index], sim->params.attempts_max);
     }
-    if (is_of_set_up(command) && sim->fragments_on_air > 0 && w->clock_error_max_ms < 1000) {
+    /* It would erase what the device has of this pass. */
+    if (command == COMMAND_FRAGMENTATION && sim->stored.next_number > 1 &&
+        w->clock_error_max_ms < 1000) {
         sim_fail(sim, "device %u is set up after the first fragment", index);
     }
 }
@@ -397,7 +430,8 @@ static void fail_device(const struct sim *sim, uint32_t index, const char *what)
 /* Of an image that is there, only silence and doubt excuse us, not a claim that it is not there. */
 static bool denies_the_image(enum reason reason)
 {
-    return reason == REASON_INCOMPLETE || reason == REASON_NO_MATRIX_MEMORY ||
+    return reason == REASON_INCOMPLETE || reason == REASON_BUDGET_SPENT ||
+           reason == REASON_DEADLINE_PASSED || reason == REASON_NO_MATRIX_MEMORY ||
            reason == REASON_GROUP_REFUSED || reason == REASON_FRAGMENTATION_REFUSED ||
            reason == REASON_SESSION_REFUSED || reason == REASON_VERSION_UNSUPPORTED;
 }
@@ -413,8 +447,9 @@ static void check_end_of_device(const struct sim *sim, uint32_t i)
     if (stage == DEVICE_DELIVERED && !has_image) {
         fail_device(sim, i, "called delivered, but it has no image");
     }
-    /* Who restarts afterwards keeps the image, and says that it knows of no fragment. */
-    if (has_image && denies_the_image(sim_reason(sim, i)) &&
+    /* Who restarts afterwards, or is set up for a further pass, keeps the image, and says that it
+     * knows of no fragment. */
+    if (has_image && denies_the_image(sim_reason(sim, i)) && sim->stored.repair_number == 0 &&
         virtual_device_restarts(sim->devices[i]) == 0) {
         fail_device(sim, i, "has the image, but is called failed");
     }

@@ -24,7 +24,7 @@ static void forget(struct sim_batch *batch)
 {
     batch->is_used = false;
     batch->has_transmission = false;
-    batch->carries_abort = false;
+    batch->wishes = 0;
     memset(batch->has_device, 0, sizeof(batch->has_device));
     batch->ack_count = 0;
     batch->action_count = 0;
@@ -200,7 +200,7 @@ void daemon_on_commit(struct sim *sim)
         return;
     }
     broker_acknowledge(sim, batch->ack_count);
-    sim->is_abort_wanted = sim->is_abort_wanted && !batch->carries_abort;
+    sim->wishes &= ~batch->wishes;
     act(sim, batch);
     if (dies_now(sim, batch, SIM_KILL_AFTER_CALLS, sim->options.faults.kill_after_calls)) {
         die(sim, "with its calls under way");
@@ -275,13 +275,25 @@ static bool serve_gap(struct sim *sim)
 
 static bool serve_operator(struct sim *sim)
 {
-    bool is_taken = sim->open->carries_abort || (sim->flying != NULL && sim->flying->carries_abort);
+    static const struct {
+        unsigned wish;
+        enum deployment_event_kind kind;
+    } rules[] = {
+        {SIM_WISH_PAUSE, DEPLOYMENT_EVENT_PAUSE},
+        {SIM_WISH_RESUME, DEPLOYMENT_EVENT_RESUME},
+        {SIM_WISH_ABORT, DEPLOYMENT_EVENT_ABORT},
+    };
+    unsigned taken = sim->open->wishes | (sim->flying != NULL ? sim->flying->wishes : 0);
 
-    if (!sim->is_abort_wanted || is_taken || !sim->is_stored) {
-        return true;
+    for (size_t i = 0; sim->is_stored && i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if ((sim->wishes & ~taken & rules[i].wish) != 0) {
+            sim->open->wishes |= rules[i].wish;
+            if (!step(sim, &(struct deployment_event){.kind = rules[i].kind})) {
+                return false;
+            }
+        }
     }
-    sim->open->carries_abort = true;
-    return step(sim, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_ABORT});
+    return true;
 }
 
 void daemon_serve(struct sim *sim)

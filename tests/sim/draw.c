@@ -55,6 +55,11 @@ static void draw_size(struct random *random, struct sim_options *o)
     o->is_clock_unanswered = is_one_in(random, 4);
     o->has_tight_session = is_one_in(random, 2);
     o->attempts_max = (uint8_t)(2 + random_below(random, 8));
+    o->rounds_max = (uint8_t)(is_one_in(random, 8) ? 1 : 2 + random_below(random, 20));
+    o->sessions_max = (uint8_t)(1 + random_below(random, 4));
+    o->repairs_max = (uint8_t)random_below(random, 3);
+    o->frames_max = is_one_in(random, 16) ? (uint32_t)random_below(random, 200) : 0;
+    o->time_limit_ms = is_one_in(random, 16) ? (int64_t)random_below(random, 8 * HOUR_MS) : 0;
     o->setup_limit_ms = (1 + (int64_t)random_below(random, 24)) * HOUR_MS;
 }
 
@@ -97,6 +102,7 @@ static void draw_outages(struct random *random, struct sim_options *o)
         o->clock_stepped = draw_window(random, 1, 6 * HOUR_MS);
         o->clock_step_ms = is_one_in(random, 2) ? HOUR_MS : -HOUR_MS;
     }
+    o->paused = draw_window(random, 8, 12 * HOUR_MS);
     if (is_one_in(random, 8)) {
         o->abort_at_ms = (int64_t)random_below(random, HOUR_MS) + 1;
     }

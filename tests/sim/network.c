@@ -55,7 +55,7 @@ static struct deployment_event failure_of(const struct deployment_action *action
         event.kind = DEPLOYMENT_EVENT_COMMAND_UNKNOWN;
         break;
     case DEPLOYMENT_ACTION_CREATE_GROUP:
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+    case DEPLOYMENT_ACTION_SET_GATEWAYS:
     case DEPLOYMENT_ACTION_DELETE_GROUP:
     case DEPLOYMENT_ACTION_READ_COUNTER:
     case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
@@ -86,7 +86,7 @@ static void encode(struct sim *sim, struct sim_call *call)
         command_encode(sim->d, action->command, encrypted, &call->bytes);
     } else if (action->kind == DEPLOYMENT_ACTION_FRAME && action->frame_kind == FRAME_STATUS) {
         command_encode_group_status(sim->d, &call->bytes);
-    } else if (action->kind == DEPLOYMENT_ACTION_ADD_GATEWAYS) {
+    } else if (action->kind == DEPLOYMENT_ACTION_SET_GATEWAYS) {
         const struct transmission *t = deployment_get_transmission(sim->d);
         for (unsigned g = 0; g < t->gateway_count; g++) {
             if (t->gateways[g].is_chosen) {
@@ -262,7 +262,7 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
 {
     const struct sim_call *call = &landing->call;
     const struct deployment_action *action = &call->action;
-    bool is_group_needed = action->kind == DEPLOYMENT_ACTION_ADD_GATEWAYS ||
+    bool is_group_needed = action->kind == DEPLOYMENT_ACTION_SET_GATEWAYS ||
                            action->kind == DEPLOYMENT_ACTION_FRAME ||
                            action->kind == DEPLOYMENT_ACTION_READ_COUNTER;
     struct sim_group *group = multicast_find(sim, &call->group_id);
@@ -280,9 +280,10 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
         case DEPLOYMENT_ACTION_CREATE_GROUP:
             event = create_group(sim, call);
             break;
-        case DEPLOYMENT_ACTION_ADD_GATEWAYS:
-            group->gateways |= call->gateway_mask;
-            event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+        case DEPLOYMENT_ACTION_SET_GATEWAYS:
+            group->gateways = call->is_late ? group->gateways | call->gateway_mask
+                                            : call->gateway_mask;
+            event.kind = DEPLOYMENT_EVENT_GATEWAYS_SET;
             break;
         case DEPLOYMENT_ACTION_DELETE_GROUP:
         case DEPLOYMENT_ACTION_DELETE_OLD_GROUP:

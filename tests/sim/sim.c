@@ -22,6 +22,9 @@ struct sim_options sim_defaults(void)
         .uplink_interval_s = 60,
         .combine_setup = true,
         .attempts_max = 5,
+        .rounds_max = 20,
+        .sessions_max = 4,
+        .repairs_max = 1,
         .setup_limit_ms = 86400000,
         .crash_in_state = -1,
     };
@@ -139,13 +142,18 @@ static void init_params(struct sim *sim)
         .attempts_max = o->attempts_max,
         .quorum_percent = 90,
         .setup_limit_ms = o->setup_limit_ms,
+        .rounds_max = o->rounds_max,
+        .sessions_max = o->sessions_max,
+        .repairs_max = o->repairs_max,
+        .frames_max = o->frames_max,
+        .time_limit_ms = o->time_limit_ms,
         .combine_setup = o->combine_setup,
         .leap_s = 18,
     };
     sim->params.block_ack_delay = deployment_block_ack_delay(o->device_count, 300);
     if (o->has_tight_session) {
-        enum err err = deployment_time_out(&sim->params, o->gateway_count, &sim->params.time_out);
-        assert(err == ERR_OK);
+        sim->params.time_out = deployment_time_out(&sim->params, o->gateway_count,
+                                                   sim->block.fragment_count + o->coded_count);
     }
     enum err err = deployment_params_check(&sim->params, &field);
     if (err != ERR_OK) {
@@ -178,6 +186,15 @@ static void plan_gap(struct sim *sim, const struct sim_window *window)
     if (window->until_ms > window->from_ms) {
         sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + window->until_ms + GAP_MS,
                                               .kind = SIM_GAP});
+    }
+}
+
+static void plan_wish(struct sim *sim, enum sim_wish wish, int64_t at_ms)
+{
+    if (at_ms > 0) {
+        sim_schedule(
+            sim, &(struct sim_event){
+                     .at_ms = sim->now_ms + at_ms, .kind = SIM_OPERATOR, .index = (uint32_t)wish});
     }
 }
 
@@ -214,10 +231,9 @@ void sim_init(struct sim *sim, const struct sim_options *options)
     sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + 1000, .kind = SIM_DAEMON_START});
     plan_gap(sim, &options->events_lost);
     plan_gap(sim, &options->events_held);
-    if (options->abort_at_ms > 0) {
-        sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + options->abort_at_ms,
-                                              .kind = SIM_ABORT});
-    }
+    plan_wish(sim, SIM_WISH_ABORT, options->abort_at_ms);
+    plan_wish(sim, SIM_WISH_PAUSE, options->paused.from_ms);
+    plan_wish(sim, SIM_WISH_RESUME, options->paused.until_ms);
 }
 
 void sim_release(struct sim *sim)
@@ -259,9 +275,12 @@ static void run_event(struct sim *sim, struct sim_event *event)
     case SIM_GAP:
         sim->is_gap_wanted = true;
         break;
-    case SIM_ABORT: /* a request of the operator stays until it is carried out */
-        sim->is_abort_wanted = true;
-        sim_trace(sim, "operator: aborts the deployment");
+    case SIM_OPERATOR: /* a request of the operator stays until it is carried out */
+        sim->wishes |= event->index;
+        sim_trace(sim, "operator: %s the deployment",
+                  event->index == SIM_WISH_ABORT   ? "aborts"
+                  : event->index == SIM_WISH_PAUSE ? "pauses"
+                                                   : "resumes");
         break;
     case SIM_DEVICE_WAKE:
         if (virtual_device_next_wake(sim->devices[event->index]) <= sim->now_ms) {
@@ -299,17 +318,22 @@ int64_t sim_bound_ms(const struct sim *sim)
     const struct sim_options *o = &sim->options;
     int64_t attempt_ms =
         INT64_C(3000) * o->uplink_interval_s + 60000 + deployment_status_wait_ms(&sim->params);
-    /* The set-up, the session, then each device alone: it may fail to be reached in every attempt
-     * and be silent in every other, and deleting the group may fail for three hours. */
-    int64_t bound_ms = o->setup_limit_ms + 2 * DEPLOYMENT_SETUP_END_MS +
-                       (INT64_C(1000) << sim->params.time_out) + 3 * o->attempts_max * attempt_ms +
-                       4 * INT64_C(3600000);
+    /* In each session the set-up, the frames, then in each round each device alone: it may fail to
+     * be reached in every attempt and be silent in every other. Deleting the group may fail for
+     * three hours. */
+    int64_t session_ms =
+        o->setup_limit_ms + 2 * DEPLOYMENT_SETUP_END_MS + (INT64_C(1000) << 15);
+    int64_t bound_ms =
+        o->sessions_max * session_ms +
+        (o->repairs_max + INT64_C(1)) * o->rounds_max * 3 * o->attempts_max * attempt_ms +
+        4 * INT64_C(3600000);
 
     bound_ms = longest(bound_ms, &o->network_down);
     bound_ms = longest(bound_ms, &o->commits_fail);
     bound_ms = longest(bound_ms, &o->store_down);
     bound_ms = longest(bound_ms, &o->events_held);
     bound_ms = longest(bound_ms, &o->clock_stepped);
+    bound_ms = longest(bound_ms, &o->paused);
     return bound_ms + 2 * llabs(o->clock_step_ms);
 }
 

@@ -23,7 +23,7 @@
 #define SIM_DEVICES_MAX  64
 #define SIM_GATEWAYS_MAX 3
 #define SIM_QUEUE_MAX    64
-#define SIM_ROWS_MAX     256
+#define SIM_ROWS_MAX     2048
 #define SIM_INBOX_MAX    16384
 #define SIM_ACTIONS_MAX  4096
 
@@ -77,9 +77,12 @@ struct sim_options {
     bool is_version_known;
     bool is_clock_unanswered; /* nobody answers AppTimeReq */
     bool has_tight_session;   /* the shortest TimeOut that holds the frames */
-    uint8_t attempts_max;
+    uint8_t attempts_max, rounds_max, sessions_max, repairs_max;
+    uint32_t frames_max;
+    int64_t time_limit_ms; /* 0: none */
     int64_t setup_limit_ms;
     int64_t abort_at_ms;            /* 0: never */
+    struct sim_window paused;       /* by the operator */
     struct sim_window network_down; /* calls fail, uplinks are lost, queues survive */
     struct sim_window commits_fail; /* reading works */
     struct sim_window store_down;   /* reading fails, too */
@@ -137,7 +140,7 @@ enum sim_event_kind {
     SIM_WINDOW,    /* a device's receive window: its queue is read */
     SIM_DOUBLE,    /* a device hears a downlink again */
     SIM_SCHEDULER, /* the network server looks for rows that are due */
-    SIM_ABORT,
+    SIM_OPERATOR,  /* wishes `index` */
     SIM_GAP, /* the daemon learns that events may be missing */
 };
 
@@ -171,9 +174,17 @@ struct sim_message {
     size_t size;
 };
 
+/* Wishes of the operator, as bits. */
+enum sim_wish {
+    SIM_WISH_ABORT = 1 << 0,
+    SIM_WISH_PAUSE = 1 << 1,
+    SIM_WISH_RESUME = 1 << 2,
+};
+
 /* What one commit stores, acknowledges and releases. */
 struct sim_batch {
-    bool is_used, has_transmission, carries_abort;
+    bool is_used, has_transmission;
+    unsigned wishes; /* carried out */
     struct transmission transmission;
     bool has_device[SIM_DEVICES_MAX];
     struct device devices[SIM_DEVICES_MAX];
@@ -187,6 +198,8 @@ struct sim_watch {
     struct transmission before; /* the step */
     struct device devices_before[SIM_DEVICES_MAX];
     bool has_jump_note;
+    uint8_t repair_number; /* of the pass whose numbers are counted */
+    int64_t last_session_ms[2]; /* begin and end of the session before the present one */
     bool is_frame_open;           /* a call of this daemon has not reported */
     int64_t frame_lands_by_ms;    /* when the last call that is not late reaches the server */
     int64_t frame_landed_ms;      /* the last frame that arrived, INT64_MIN / 2: none */
@@ -219,7 +232,8 @@ struct sim {
     int64_t timer_ms;    /* the timer that is set */
     struct sim_batch batches[2];
     struct sim_batch *open, *flying; /* flying: its commit is under way, or NULL */
-    bool has_crashed_in_state, is_abort_wanted, is_gap_wanted;
+    bool has_crashed_in_state, is_gap_wanted;
+    unsigned wishes; /* of the operator, not yet carried out */
     uint32_t crash_count, load_count, step_count, takeover_count;
     struct key mc_key, root_key;
     struct mc_session_keys session_keys;

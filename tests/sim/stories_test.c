@@ -132,11 +132,18 @@ static void a_device_that_joins_between_fragments_is_said_to_have_lost_its_sessi
     (void)state;
     struct sim_options o = sim_defaults();
 
+    o.repairs_max = 0;
     o.devices[2].rejoin_at_fragment = 10;
     run(&o, 3 * HOUR_MS);
     assert_int_equal(sim_stage(&sim, 2), DEVICE_FAILED);
     assert_true(sim_reason(&sim, 2) == REASON_SESSION_LOST);
     assert_int_equal(sim_stage(&sim, 3), DEVICE_DELIVERED);
+    sim_release(&sim);
+    o.repairs_max = 1; /* a pass of its own brings it the image after all */
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_int_equal(sim.stored.repair_number, 1);
+    assert_int_equal(sim.stored.session_number, 2);
 }
 
 static void more_losses_than_the_decoder_holds_are_named(void **state)
@@ -144,6 +151,7 @@ static void more_losses_than_the_decoder_holds_are_named(void **state)
     (void)state;
     struct sim_options o = sim_defaults();
 
+    o.repairs_max = 0;
     o.image_size = 4000;
     o.coded_count = 60;
     o.faults.multicast_loss = 0.3;
@@ -160,6 +168,7 @@ static void too_little_redundancy_leaves_devices_incomplete(void **state)
     o.image_size = 4000;
     o.attempts_max = 20;
     o.coded_count = 1;
+    o.rounds_max = 1;
     o.faults.multicast_loss = 0.6;
     o.devices[0].kind = VIRTUAL_LETTER;
     o.devices[2].kind = VIRTUAL_LETTER;
@@ -387,8 +396,9 @@ static void a_device_that_restarts_unseen_between_fragments_is_not_called_delive
 
     o.devices[2].rejoin_at_fragment = 10;
     o.devices[2].restarts_silently = true;
+    o.repairs_max = 0;
     run(&o, 3 * HOUR_MS);
-    assert_int_equal(sim_stage(&sim, 2), DEVICE_FAILED);
+    assert_int_equal(sim_reason(&sim, 2), REASON_GROUP_NOT_HEARD);
     assert_int_equal(sim_stage(&sim, 3), DEVICE_DELIVERED);
 }
 
@@ -452,7 +462,7 @@ static void two_hundred_and_fifty_six_losses_are_not_none(void **state)
     for (int64_t for_ms = 1270000; for_ms < 1300000; for_ms += 2000) {
         o.gateway_down[0] = (struct sim_window){800000, 800000 + for_ms};
         run(&o, 3 * HOUR_MS);
-        assert_int_equal(sim_stage(&sim, 1), DEVICE_FAILED);
+        assert_all_delivered(); /* called so, and so they are: the check is in the world */
         sim_release(&sim);
     }
     sim_init(&sim, &o);
@@ -513,7 +523,7 @@ static void a_clock_that_jumps_ends_nothing_wrongly(void **state)
         for (int64_t step_ms = -HOUR_MS; step_ms <= HOUR_MS; step_ms += 2 * HOUR_MS) {
             o.clock_stepped = (struct sim_window){from_ms, from_ms + 300000};
             o.clock_step_ms = step_ms;
-            run(&o, 4 * HOUR_MS);
+            run(&o, 2 * DAY_MS);
             sim_release(&sim);
         }
     }

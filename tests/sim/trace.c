@@ -64,6 +64,7 @@ void trace_world(const struct sim *sim)
                      : g == 1 ? "gateway B is off"
                               : "gateway C is off");
     }
+    trace_window(sim, &o->paused, "the operator pauses it");
     trace_window(sim, &o->clock_stepped,
                  o->clock_step_ms > 0 ? "the daemon's clock is fast"
                                       : "the daemon's clock is slow");
@@ -102,6 +103,17 @@ static void trace_transmission_note(const struct sim *sim, const struct deployme
                   (double)(n->value * 1000 - sim->started_ms) / 1000.0);
     } else if (n->kind == NOTE_SESSION_FULL) {
         sim_trace(sim, "daemon: the session ends before fragment %lld", (long long)n->value);
+    } else if (n->kind == NOTE_ROUND) {
+        sim_trace(sim, "daemon: round %lld, up to fragment %u", (long long)n->value, n->detail);
+    } else if (n->kind == NOTE_SESSION) {
+        sim_trace(sim, "daemon: session %lld is planned", (long long)n->value);
+    } else if (n->kind == NOTE_REPAIR) {
+        sim_trace(sim, "daemon: a further pass for %lld devices, each fragment %u times",
+                  (long long)n->value, n->detail);
+    } else if (n->kind == NOTE_STOPPED) {
+        sim_trace(sim, "daemon: no further fragment: %s", reason_text((enum reason)n->value));
+    } else if (n->kind == NOTE_PAUSED) {
+        sim_trace(sim, "daemon: %s", n->value != 0 ? "pauses" : "goes on");
     }
 }
 
@@ -163,6 +175,11 @@ void trace_note(const struct sim *sim, const struct deployment_note *n)
     case NOTE_SESSION_MOVED:
     case NOTE_SESSION_FULL:
     case NOTE_TAKEN_OVER:
+    case NOTE_ROUND:
+    case NOTE_SESSION:
+    case NOTE_REPAIR:
+    case NOTE_STOPPED:
+    case NOTE_PAUSED:
     case NOTE_KIND_COUNT:
         break;
     }
@@ -174,7 +191,7 @@ void trace_action(const struct sim *sim, const struct deployment_action *action)
     case DEPLOYMENT_ACTION_CREATE_GROUP:
         sim_trace(sim, "daemon: calls for the multicast group to be made");
         break;
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
+    case DEPLOYMENT_ACTION_SET_GATEWAYS:
         sim_trace(sim, "daemon: calls for its gateways to be put on the group");
         break;
     case DEPLOYMENT_ACTION_DELETE_GROUP:

@@ -190,6 +190,8 @@ static void put_good(struct pg_results *results, uint8_t choice)
         .deadline_ms = NOW_MS,
         .next_number = is_session ? 3 : 1,
         .last_number = 6,
+        .repeat_count = 1,
+        .time_out = 15,
         .has_group = state > TRANSMISSION_CREATE_GROUP,
         .has_gateways = is_session,
         .resume_state = TRANSMISSION_STATUS,
@@ -280,8 +282,8 @@ static void answer(struct run *run)
         event.kind = DEPLOYMENT_EVENT_GROUP_CREATED;
         event.u.group_id.octets[0] = 1;
         break;
-    case DEPLOYMENT_ACTION_ADD_GATEWAYS:
-        event.kind = DEPLOYMENT_EVENT_GATEWAYS_ADDED;
+    case DEPLOYMENT_ACTION_SET_GATEWAYS:
+        event.kind = DEPLOYMENT_EVENT_GATEWAYS_SET;
         break;
     case DEPLOYMENT_ACTION_READ_OLD_QUEUE:
         event.kind = DEPLOYMENT_EVENT_OLD_QUEUE;

@@ -200,6 +200,11 @@ static struct deployment_params some_params(void)
         .gateway_count = DEPLOYMENT_GATEWAYS_MAX,
         .attempts_max = DEPLOYMENT_ATTEMPTS_MAX,
         .quorum_percent = 100,
+        .rounds_max = 250,
+        .sessions_max = 100,
+        .repairs_max = 7,
+        .frames_max = UINT32_MAX,
+        .time_limit_ms = 86400000,
         .setup_limit_ms = INT64_C(30) * 86400000,
         .combine_setup = true,
         .leap_s = -18,
@@ -531,6 +536,11 @@ static void expect_same_params(const struct deployment_params *a, const struct d
     SAME(a, b, attempts_max);
     SAME(a, b, quorum_percent);
     SAME(a, b, setup_limit_ms);
+    SAME(a, b, rounds_max);
+    SAME(a, b, sessions_max);
+    SAME(a, b, repairs_max);
+    SAME(a, b, frames_max);
+    SAME(a, b, time_limit_ms);
     SAME(a, b, combine_setup);
     SAME(a, b, leap_s);
 }
@@ -552,7 +562,18 @@ static void expect_same_transmission(const struct transmission *a, const struct 
     SAME(a, b, frame_count);
     SAME(a, b, next_number);
     SAME(a, b, last_number);
-    SAME(a, b, probe_round);
+    SAME(a, b, asked_number);
+    SAME(a, b, status_until_ms);
+    SAME(a, b, round);
+    SAME(a, b, session_number);
+    SAME(a, b, repair_number);
+    SAME(a, b, repeat_count);
+    SAME(a, b, repeat_index);
+    SAME(a, b, is_paused);
+    SAME(a, b, paused_ms);
+    SAME(a, b, setup_started_ms);
+    SAME(a, b, last_session_ms);
+    SAME(a, b, time_out);
     SAME(a, b, failure_count);
     SAME(a, b, frame_kind);
     SAME(a, b, frame_call);
@@ -582,7 +603,8 @@ static void what_started_is_loaded_as_new(void **state)
 {
     (void)state;
     struct deployment_params params = some_params();
-    const struct transmission nothing = {.next_number = 1, .last_number = params.fragment_count};
+    const struct transmission nothing = {.next_number = 1, .last_number = params.fragment_count,
+                                         .repeat_count = 1};
 
     add_both(10);
     start(10, 20);
@@ -628,7 +650,7 @@ static void fill_transmission(struct transmission *tr, bool is_high)
     tr->has_group = tr->has_gateways = tr->is_aborted = is_high;
     tr->is_taken_over = is_high;
     tr->resume_state = is_high ? TRANSMISSION_DONE : TRANSMISSION_CREATE_GROUP;
-    tr->has_status_request = tr->is_unicast_status = is_high;
+    tr->has_status_request = tr->is_unicast_status = tr->is_paused = is_high;
     tr->started_ms = is_high ? INT64_MAX : INT64_MIN;
     tr->session_time_ms = is_high ? INT64_MAX : INT64_MIN;
     tr->frame_kind = is_high ? FRAME_STATUS : FRAME_FRAGMENT;
@@ -688,7 +710,7 @@ static void only_what_changed_is_saved(void **state)
     commit(turn);
     load(10);
     expect_same_device(&loaded.devices[0], &devices[0]);
-    assert_int_equal(loaded.devices[1].status_frame, 0);
+    assert_int_equal(loaded.devices[1].counted_at, 0);
     assert_true(loaded.is_new);
     stored_deployment_release(&loaded);
     turn = store_turn_new();
@@ -712,13 +734,13 @@ static void what_is_saved_last_in_a_turn_stays(void **state)
         struct deployment d = {
             .is_transmission_changed = true, .devices = devices, .change_count = 3};
         for (size_t n = 0; n < 3; n++) {
-            devices[n].status_frame = i;
+            devices[n].counted_at = (uint16_t)i;
         }
         d.transmission.frame_count = i;
         store_turn_save(turn, &ids[i % 2], &d);
     }
     commit(turn);
-    assert_string_equal(database_ask("SELECT string_agg(status_frame::text, ' ' ORDER BY "
+    assert_string_equal(database_ask("SELECT string_agg(counted_at::text, ' ' ORDER BY "
                                      "deployment_id, device_index) FROM fuotad.deployment_device"),
                         "40 40 40 39 39 39");
     assert_string_equal(database_ask("SELECT frame_count FROM fuotad.transmission"), "40");
@@ -741,7 +763,7 @@ static void many_devices_and_notes_are_saved_in_one_turn(void **state)
 
     for (uint32_t i = 0; i < COUNT; i++) {
         euis[i] = i + 1;
-        devices[i] = (struct device){.dev_eui = i + 1, .status_frame = i};
+        devices[i] = (struct device){.dev_eui = i + 1, .counted_at = (uint16_t)i};
         notes[i] = (struct deployment_note){
             .at_ms = 1785405600000 + i, .value = i, .device_index = i, .kind = NOTE_STATUS};
     }
@@ -750,7 +772,7 @@ static void many_devices_and_notes_are_saved_in_one_turn(void **state)
     store_turn_save(turn, &id, &d);
     commit(turn);
     assert_string_equal(database_ask("SELECT count(*) FROM fuotad.deployment_device WHERE "
-                                     "status_frame = device_index"),
+                                     "counted_at = device_index"),
                         "1300");
     assert_string_equal(database_ask("SELECT count(*) FROM fuotad.event e JOIN "
                                      "fuotad.deployment_device v USING (deployment_id, dev_eui) "
@@ -946,7 +968,7 @@ static void what_this_program_never_wrote_is_not_loaded(void **state)
         "UPDATE fuotad.transmission SET next_number = 65536",
         "UPDATE fuotad.deployment_device SET stage = 'x' WHERE device_index = 2",
         "UPDATE fuotad.deployment_device SET reason = 'x' WHERE device_index = 2",
-        "UPDATE fuotad.deployment_device SET flags = 256 WHERE device_index = 2",
+        "UPDATE fuotad.deployment_device SET flags = 65536 WHERE device_index = 2",
         "UPDATE fuotad.deployment_device SET lorawan_version = 2 WHERE device_index = 2",
         "UPDATE fuotad.deployment_device SET dev_eui = 'x' WHERE device_index = 2",
         "DELETE FROM fuotad.deployment_device WHERE device_index = 2",
@@ -1020,6 +1042,10 @@ static void a_running_deployment_is_shown_with_its_numbers(void **state)
                                             .next_emission_ms = 1785405610000,
                                             .next_number = 7,
                                             .last_number = 9,
+                                            .time_out = 15,
+                                            .round = 3,
+                                            .session_number = 2,
+                                            .is_paused = true,
                                             .frame_count = 8,
                                             .gateway_count = 2,
                                             .gateways = {{1, true}, {2, false}}}};
@@ -1039,6 +1065,9 @@ static void a_running_deployment_is_shown_with_its_numbers(void **state)
     assert_int_equal(get("fragments_sent")->valueint, 6);
     assert_int_equal(get("fragments_total")->valueint, 9);
     assert_int_equal(get("frames_sent")->valueint, 8);
+    assert_int_equal(get("round")->valueint, 3);
+    assert_int_equal(get("session_number")->valueint, 2);
+    assert_true(cJSON_IsTrue(get("is_paused")));
     assert_string_equal(text_of("session_time"), "2026-07-30T10:00:00.000Z");
     assert_string_equal(text_of("session_end"), "2026-07-30T19:06:08.000Z");
     /* three frames, one gateway's margin of 1000 ms apart */

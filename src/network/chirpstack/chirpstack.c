@@ -298,7 +298,7 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
         .enqueue = chirpstack_enqueue,
         .read_queue = chirpstack_read_queue,
         .create_group = chirpstack_create_group,
-        .add_gateways = chirpstack_add_gateways,
+        .set_gateways = chirpstack_set_gateways,
         .delete_group = chirpstack_delete_group,
         .enqueue_group = chirpstack_enqueue_group,
         .read_group_queue = chirpstack_read_group_queue,

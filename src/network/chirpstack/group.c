@@ -147,36 +147,38 @@ void chirpstack_create_group(void *self, const struct network_group *group, netw
     list_by_name(r, on_list_to_create);
 }
 
-/* gateways, one after another; a repeat finds them there */
+/* gateways, one after another; a repeat finds them there, or gone */
 
-static void add_next_gateway(struct request *r);
+static void next_gateway(struct request *r);
 
-static void on_gateway_added(void *arg, enum grpc_result result, int status, const char *text,
-                             const uint8_t *message, size_t size)
+static void on_gateway(void *arg, enum grpc_result result, int status, const char *text,
+                       const uint8_t *message, size_t size)
 {
     struct request *r = arg;
     enum network_outcome outcome = outcome_of(result, status, text);
 
     (void)message, (void)size;
-    bool is_added = outcome == NETWORK_DONE || is_duplicate(result, status, text);
+    bool is_wanted = r->gateway_index < r->gateway_count;
+    bool is_done = outcome == NETWORK_DONE || is_duplicate(result, status, text);
     /* Of another tenant, or gone: the others do without it. */
     bool is_foreign = outcome == NETWORK_MISSING || outcome == NETWORK_REFUSED;
-    if (!is_added && !is_foreign) {
+    if (!is_done && !is_foreign) {
         request_end(r, outcome, text, NULL);
         return;
     }
-    r->gateways_added += is_added;
+    r->gateways_added += is_wanted && is_done;
     r->gateway_index++;
-    add_next_gateway(r);
+    next_gateway(r);
 }
 
-static void add_next_gateway(struct request *r)
+static void next_gateway(struct request *r)
 {
-    Api__AddGatewayToMulticastGroupRequest request =
-        API__ADD_GATEWAY_TO_MULTICAST_GROUP_REQUEST__INIT;
+    Api__AddGatewayToMulticastGroupRequest add = API__ADD_GATEWAY_TO_MULTICAST_GROUP_REQUEST__INIT;
+    Api__RemoveGatewayFromMulticastGroupRequest remove =
+        API__REMOVE_GATEWAY_FROM_MULTICAST_GROUP_REQUEST__INIT;
     char group[UUID_TEXT_SIZE], gateway[EUI64_TEXT_SIZE];
 
-    if (r->gateway_index == r->gateway_count) {
+    if (r->gateway_index == r->gateway_count + r->gateway_others) {
         bool is_good = r->gateways_added > 0;
         request_end(r, is_good ? NETWORK_DONE : NETWORK_REFUSED, "none of the gateways can be used",
                     NULL);
@@ -184,25 +186,30 @@ static void add_next_gateway(struct request *r)
     }
     uuid_format(&r->group_id, group);
     eui64_format(r->gateways[r->gateway_index], gateway);
-    request.multicast_group_id = group;
-    request.gateway_id = gateway;
-    request_send(r, "/api.MulticastGroupService/AddGateway", &request.base, on_gateway_added);
+    add.multicast_group_id = remove.multicast_group_id = group;
+    add.gateway_id = remove.gateway_id = gateway;
+    if (r->gateway_index < r->gateway_count) {
+        request_send(r, "/api.MulticastGroupService/AddGateway", &add.base, on_gateway);
+    } else {
+        request_send(r, "/api.MulticastGroupService/RemoveGateway", &remove.base, on_gateway);
+    }
 }
 
-void chirpstack_add_gateways(void *self, const struct uuid *group_id, const uint64_t *gateways,
-                             size_t count, network_done_fn *done, void *arg)
+void chirpstack_set_gateways(void *self, const struct uuid *group_id, const uint64_t *gateways,
+                             size_t count, size_t others, network_done_fn *done, void *arg)
 {
     struct request *r = request_new(self, done, arg);
 
     r->group_id = *group_id;
     r->gateway_count = count;
-    r->gateways = calloc(count + 1, sizeof(*gateways));
+    r->gateway_others = others;
+    r->gateways = calloc(count + others + 1, sizeof(*gateways));
     if (r->gateways == NULL) {
         abort();
     }
-    memcpy(r->gateways, gateways, count * sizeof(*gateways));
+    memcpy(r->gateways, gateways, (count + others) * sizeof(*gateways));
     if (count > 0) {
-        add_next_gateway(r);
+        next_gateway(r);
     } else {
         chirpstack_read_counter(self, group_id, done, arg); /* reports later, as every call does */
         free(r->gateways);

@@ -50,7 +50,7 @@ struct request {
     struct uuid group_id, application_id;
     char *name;
     uint64_t *gateways;
-    size_t gateway_count, gateway_index, gateways_added;
+    size_t gateway_count, gateway_others, gateway_index, gateways_added;
     uint32_t offset;
     uint64_t *euis;
     size_t eui_count, eui_capacity;
@@ -94,8 +94,8 @@ void chirpstack_read_root_key(void *self, uint64_t dev_eui, enum lorawan_version
 void chirpstack_random_address(void *self, uint64_t dev_eui, network_done_fn *done, void *arg);
 void chirpstack_create_group(void *self, const struct network_group *group, network_done_fn *done,
                              void *arg);
-void chirpstack_add_gateways(void *self, const struct uuid *group_id, const uint64_t *gateways,
-                             size_t count, network_done_fn *done, void *arg);
+void chirpstack_set_gateways(void *self, const struct uuid *group_id, const uint64_t *gateways,
+                             size_t count, size_t others, network_done_fn *done, void *arg);
 void chirpstack_delete_group(void *self, const struct uuid *group_id,
                              const struct uuid *application_id, const char *name,
                              network_done_fn *done, void *arg);

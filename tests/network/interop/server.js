@@ -129,6 +129,9 @@ const groupService = {
     }
     return new Empty();
   },
+  removeGateway: () => {
+    throw error(grpc.status.NOT_FOUND, "Object does not exist (id: 0000000000000002)");
+  },
   delete: () => new Empty(),
   enqueue: (request) => {
     if (request.getQueueItem().getFPort() === 0) {

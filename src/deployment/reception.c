@@ -1,0 +1,108 @@
+#include "deployment/reception.h"
+
+#include <assert.h>
+#include <math.h>
+
+/*
+ * Of random rows over GF(2), so many more than needed are taken until all are independent: 1.607 on
+ * average, with this variance (the sums over 2^-i of the ranks of random matrices).
+ */
+#define EXTRA_MEAN     1.607
+#define EXTRA_VARIANCE 2.744
+
+/* Frames that may be booked later than they are heard. */
+#define ON_ITS_WAY 2
+
+#define PROOF_FRAMES_MIN 6
+#define PROOF_CHANCE     1e-6
+
+static double clamp_loss(double loss)
+{
+    if (!(loss > 0.0)) {
+        return 0.0;
+    }
+    return loss < RECEPTION_LOSS_MAX ? loss : RECEPTION_LOSS_MAX;
+}
+
+/* LoRaMac-node: the last number heard, and the uncoded ones lost, which it never lowers. */
+static struct reception read_last_and_lost(const struct reception_counts *c)
+{
+    struct reception r = {.loss = clamp_loss((double)c->missing / c->fragment_count)};
+    double coded = c->sent > c->fragment_count ? c->sent - c->fragment_count : 0.0;
+    double rows = c->missing - coded * (1.0 - r.loss);
+
+    r.rows = rows > 0.0 ? (unsigned)ceil(rows) : 0;
+    return r;
+}
+
+struct reception reception_estimate(const struct reception_counts *c)
+{
+    assert(c->fragment_count > 0 && c->sent > 0);
+    if (c->received + c->missing > c->sent_max + ON_ITS_WAY && !c->is_repeated) {
+        return read_last_and_lost(c);
+    }
+    unsigned lost = c->sent > c->received ? c->sent - c->received : 0;
+    unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
+    struct reception r = {.loss = clamp_loss((double)lost / c->sent)};
+
+    if (c->is_repeated) {
+        r.rows = c->missing;
+        return r;
+    }
+    /*
+     * By the specification MissingFrag stays at the uncoded ones lost until the block is solved: M /
+     * sent of all that was lost. Where it is clearly less, it counts down (LBM), and says itself
+     * what is needed.
+     */
+    bool counts_down = c->missing * (double)c->sent < 0.8 * lost * (double)c->fragment_count;
+
+    r.rows = counts_down && c->missing > behind ? c->missing : behind;
+    if (r.rows == 0 && c->missing > 0) {
+        r.rows = 1;
+    }
+    return r;
+}
+
+double reception_open(const struct reception *r, unsigned sent, unsigned frame_count)
+{
+    double n = frame_count;
+    double p = clamp_loss(r->loss);
+
+    assert(r->rows > 0 && sent > 0);
+    if (frame_count < r->rows) {
+        return 1.0;
+    }
+    /* What n fragments bring, the loss being uncertain itself, against what is needed; both as
+     * normal, which is close enough to plan a batch by. */
+    double variance = n * p * (1.0 - p) * (1.0 + n / sent) + EXTRA_VARIANCE;
+    double margin = n * (1.0 - p) - (r->rows + EXTRA_MEAN) + 0.5;
+
+    return 0.5 * erfc(margin / sqrt(2.0 * variance));
+}
+
+unsigned reception_proof_frames(double loss)
+{
+    unsigned frames = 0;
+
+    loss = clamp_loss(loss);
+    for (double chance = 1.0; chance > PROOF_CHANCE; chance *= loss) {
+        frames++;
+    }
+    return frames > PROOF_FRAMES_MIN ? frames : PROOF_FRAMES_MIN;
+}
+
+unsigned reception_repeats(double loss, unsigned fragment_count, unsigned lost_max,
+                           unsigned repeat_max)
+{
+    double left = 1.0;
+
+    loss = clamp_loss(loss);
+    for (unsigned repeats = 1; repeats <= repeat_max; repeats++) {
+        left *= loss;
+        double lost = fragment_count * left;
+        if (lost + 2.0 * sqrt(lost * (1.0 - left)) <= lost_max) {
+            return repeats;
+        }
+    }
+    return 0;
+}

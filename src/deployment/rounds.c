@@ -1,0 +1,563 @@
+/*
+ * rounds.c - the state STATUS: who has the image, and what is sent next.
+ *
+ * When the planned fragments are sent, the whole group is asked by one multicast request, which only
+ * a device that hears the group answers. Each answer says how many rows the device still needs, and
+ * fragments go on flowing while others still answer. When all have answered, or had the time to, the
+ * next round is planned: so many new coded fragments as will probably do for all. Whoever stays
+ * silent, and who is left when no further fragment is allowed, is asked alone.
+ */
+#include <assert.h>
+
+#include "deployment/reception.h"
+#include "deployment/status.h"
+#include "states.h"
+
+/* A device silent to so many multicast requests is not waited for by further rounds. */
+#define SILENT_ROUNDS_MAX 3
+
+/* So few silent devices are asked one by one: a request to the group makes all of it answer. */
+#define ALONE_MAX 8
+
+/* Whoever answers only when it is asked alone does not hear the group. */
+#define ALONE_TIMES_MAX 2
+
+/* A round is planned so that probably less than one device in two rounds needs another. */
+#define OPEN_MAX 0.5
+
+/* Of struct device: loss. */
+#define LOSS_UNIT 255.0
+
+/* Fragments over which an earlier estimate of the loss fades. */
+#define LOSS_MEMORY 32.0
+
+#define FIRST_LOSS_MAX 0.3
+
+/* A device may lose the answer that it is preparing by a frame that follows at once (LBM). */
+#define STATUS_PAUSE_MS 4000
+
+/* asking */
+
+static void clear_answers(struct deployment *d)
+{
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (dev->stage == DEVICE_RECEIVING && d->transmission.asked_number > 0 &&
+            (dev->flags & DEVICE_ANSWERED) == 0) {
+            device_set_flag(d, dev, DEVICE_OWES, true);
+        }
+        device_set_flag(d, dev, DEVICE_ANSWERED | DEVICE_SPOKE, false);
+    }
+}
+
+static void ask_one_by_one(struct deployment *d)
+{
+    d->transmission.is_unicast_status = true;
+    d->is_transmission_changed = true;
+    transmission_set_deadline(d, DEPLOYMENT_NEVER);
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (dev->stage == DEVICE_RECEIVING) {
+            dev->sent_count = 0;
+            dev->unsent_count = 0;
+            device_set_flag(d, dev, DEVICE_ANSWERED | DEVICE_SPOKE, false);
+            device_touch(d, dev);
+            device_set_deadline(d, dev, d->now_ms);
+        }
+    }
+}
+
+/* The request goes out if the session still holds it. */
+static void ask_group(struct deployment *d)
+{
+    if (session_has_room(d, 1) && frames_left(d) > 0) {
+        frame_send(d, FRAME_STATUS);
+    } else {
+        ask_one_by_one(d);
+    }
+}
+
+static void ask_anew(struct deployment *d)
+{
+    d->transmission.has_status_request = false;
+    d->transmission.is_unicast_status = false;
+    clear_answers(d);
+    ask_group(d);
+}
+
+void status_enter(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    if (t->has_status_request) { /* fragments have flown meanwhile */
+        transmission_set_deadline(d, t->status_until_ms);
+    } else {
+        ask_anew(d);
+    }
+}
+
+void status_resume(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    if (!t->has_gateways || has_old_group(t)) {
+        ask_one_by_one(d); /* the take-over failed: there is no group to ask */
+    } else if (t->has_status_request) {
+        transmission_set_deadline(d, d->now_ms + deployment_status_wait_ms(&d->params));
+    } else {
+        ask_group(d);
+    }
+}
+
+static bool has_fragments(const struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+
+    return t->next_number <= t->last_number && session_has_room(d, 1) &&
+           stop_reason(d) == REASON_NONE;
+}
+
+enum transmission_state status_on_frame(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    int64_t quiet_ms = d->now_ms + STATUS_PAUSE_MS;
+
+    t->has_status_request = true;
+    t->asked_number = (uint16_t)(t->next_number - 1);
+    t->status_until_ms = t->frame_emission_ms + deployment_status_wait_ms(&d->params);
+    if (t->next_emission_ms < quiet_ms) {
+        t->next_emission_ms = quiet_ms;
+    }
+    transmission_set_deadline(d, t->status_until_ms);
+    return has_fragments(d) ? TRANSMISSION_TRANSMIT : TRANSMISSION_STATUS;
+}
+
+/* what the devices said */
+
+static struct reception reception_of(const struct deployment *d, const struct device *dev)
+{
+    struct reception_counts counts = {
+        .fragment_count = d->params.fragment_count,
+        .sent = dev->counted_at > 0 ? dev->counted_at : 1u,
+        .sent_max = dev->same_since,
+        .received = dev->received_count,
+        .missing = dev->missing_count,
+        .is_repeated = d->transmission.repeat_count > 1,
+    };
+    return reception_estimate(&counts);
+}
+
+/* So many fragments after its count was first seen, a count that stayed proves something. */
+static unsigned proof_number(const struct deployment *d, const struct device *dev)
+{
+    struct reception_counts counts = {
+        .fragment_count = d->params.fragment_count,
+        .sent = dev->same_since > 0 ? dev->same_since : 1u,
+        .sent_max = dev->same_since,
+        .received = dev->received_count,
+        .missing = dev->missing_count,
+    };
+    return dev->same_since + reception_proof_frames(reception_estimate(&counts).loss);
+}
+
+/* Whether what it lacks is known, and it is not silent for good. */
+static bool is_open(const struct device *dev)
+{
+    bool is_heard = (dev->flags & DEVICE_ANSWERED) != 0 || dev->unsent_count < SILENT_ROUNDS_MAX;
+
+    if (dev->alone_count >= ALONE_TIMES_MAX) {
+        return false;
+    }
+    return dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_HAS_STATUS) != 0 && is_heard;
+}
+
+static bool has_said_incomplete(const struct deployment *d, const struct device *dev)
+{
+    return dev->received_count < d->params.fragment_count;
+}
+
+/*
+ * Whoever has hardly anything of all that was sent, or got nothing more though it listened, takes no
+ * fragments: it is not in the session, out of reach, or has lost what it had.
+ */
+static bool takes_nothing(const struct deployment *d, const struct device *dev)
+{
+    const struct transmission *t = &d->transmission;
+    unsigned since = t->is_unicast_status ? t->next_number - 1u : t->asked_number;
+
+    if (!is_open(dev) || (dev->flags & (DEVICE_ANSWERED | DEVICE_OWES)) != DEVICE_ANSWERED ||
+        !has_said_incomplete(d, dev) || since < d->params.fragment_count) {
+        return false;
+    }
+    return reception_of(d, dev).loss >= RECEPTION_LOSS_MAX || since >= proof_number(d, dev);
+}
+
+static void leave_out(struct deployment *d, struct device *dev)
+{
+    device_set_aside(d, dev,
+                     (dev->flags & DEVICE_REJOINED) != 0 ? REASON_SESSION_LOST
+                                                         : REASON_GROUP_NOT_HEARD,
+                     dev->missing_count);
+}
+
+/* No further round: what the device said last is final. */
+static void finalize(struct deployment *d, struct device *dev, enum reason stop)
+{
+    if (!has_said_incomplete(d, dev)) {
+        device_fail(d, dev, REASON_UNPROVEN, dev->missing_count);
+    } else if ((dev->flags & DEVICE_REJOINED) != 0 || stop == REASON_GROUP_NOT_HEARD) {
+        leave_out(d, dev);
+    } else {
+        device_fail(d, dev, stop, dev->missing_count);
+    }
+}
+
+static void finalize_all(struct deployment *d, enum reason stop)
+{
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        if (d->devices[i].stage == DEVICE_RECEIVING) {
+            finalize(d, &d->devices[i], stop);
+        }
+    }
+}
+
+/* planning */
+
+/* How many devices will probably need still more when the fragments up to `number` are sent. */
+static double open_devices(const struct deployment *d, unsigned number)
+{
+    double open = 0.0;
+
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        const struct device *dev = &d->devices[i];
+        if (!is_open(dev)) {
+            continue;
+        }
+        struct reception r = reception_of(d, dev);
+        unsigned sent = dev->counted_at > 0 ? dev->counted_at : 1u;
+        r.loss = dev->loss / LOSS_UNIT;
+        if (r.rows > 0) {
+            open += reception_open(&r, sent, number > sent ? number - sent : 0);
+        } else {
+            open += proof_number(d, dev) > number;
+        }
+    }
+    return open;
+}
+
+/* The number of the last fragment that the next round needs: the smallest that leaves few open. */
+static unsigned plan_last_number(const struct deployment *d)
+{
+    unsigned low = d->transmission.next_number - 1u; /* perhaps what flew meanwhile is enough */
+    unsigned high = FRAG_NUMBER_MAX;
+
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (open_devices(d, middle) <= OPEN_MAX) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+/* A device says that it lacks `rows`: they are sent while the others still answer. */
+static void raise_last_number(struct deployment *d, const struct device *dev)
+{
+    struct transmission *t = &d->transmission;
+    struct reception r = reception_of(d, dev);
+
+    if (r.rows == 0 || t->round >= d->params.rounds_max || dev->counted_at == 0) {
+        return;
+    }
+    double number = dev->counted_at + r.rows / (1.0 - dev->loss / LOSS_UNIT);
+    if (number > FRAG_NUMBER_MAX) {
+        number = FRAG_NUMBER_MAX;
+    }
+    if (number > t->last_number) {
+        t->last_number = (uint16_t)number;
+        d->is_transmission_changed = true;
+    }
+}
+
+/* Goes through the answers. Returns how many devices were silent and are still worth a request to
+ * the group. */
+static uint32_t judge_answers(struct deployment *d)
+{
+    bool is_alone = d->transmission.is_unicast_status;
+    uint32_t silent = 0;
+
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (dev->stage != DEVICE_RECEIVING) {
+            continue;
+        }
+        if (takes_nothing(d, dev)) {
+            leave_out(d, dev);
+        } else if (is_alone && dev->alone_count >= ALONE_TIMES_MAX) {
+            finalize(d, dev, REASON_GROUP_NOT_HEARD);
+        } else if (is_alone) {
+            continue; /* each has answered */
+        } else if ((dev->flags & DEVICE_ANSWERED) != 0) {
+            dev->unsent_count = 0;
+        } else if (dev->unsent_count < SILENT_ROUNDS_MAX) {
+            dev->unsent_count++; /* counts silent rounds here: nothing is sent to it alone */
+            silent++;
+        }
+        device_touch(d, dev);
+    }
+    return silent;
+}
+
+static enum transmission_state begin_round(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    t->round++;
+    d->is_transmission_changed = true;
+    note(d, NOTE_NO_DEVICE, NOTE_ROUND, t->round, t->last_number);
+    t->has_status_request = false;
+    t->is_unicast_status = false;
+    if (t->next_number <= t->last_number) {
+        return TRANSMISSION_TRANSMIT;
+    }
+    ask_anew(d);
+    return TRANSMISSION_STATUS;
+}
+
+/*
+ * Plans new fragments for the devices whose need is known. Whether another round is worth it: whoever
+ * lacks nothing must still say so to the group.
+ */
+static bool plan_round(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    unsigned number = plan_last_number(d);
+    bool is_any_open = false;
+
+    for (uint32_t i = 0; i < d->params.device_count && !is_any_open; i++) {
+        is_any_open = is_open(&d->devices[i]);
+    }
+    if (number == t->asked_number && open_devices(d, number) > 0.0 && number < FRAG_NUMBER_MAX) {
+        number++; /* some device needs a row, though hardly any does */
+    }
+    if (number > t->last_number) {
+        t->last_number = (uint16_t)number;
+    }
+    return is_any_open;
+}
+
+/* Every answer is in, or had its time. */
+static enum transmission_state evaluate(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    bool was_alone = t->is_unicast_status;
+    uint32_t silent = judge_answers(d);
+    enum reason stop = t->round < d->params.rounds_max ? stop_reason(d) : REASON_INCOMPLETE;
+
+    if (d->stage_count[DEVICE_RECEIVING] == 0) {
+        return next_pass(d);
+    }
+    if (stop == REASON_NONE && plan_round(d)) {
+        return begin_round(d);
+    }
+    if (stop == REASON_NONE && silent > ALONE_MAX && session_has_room(d, 1)) {
+        return begin_round(d);
+    }
+    if (was_alone) { /* each had its last word */
+        note(d, NOTE_NO_DEVICE, NOTE_STOPPED, stop, 0);
+        finalize_all(d, stop == REASON_NONE ? REASON_INCOMPLETE : stop);
+        return next_pass(d);
+    }
+    ask_one_by_one(d);
+    return TRANSMISSION_STATUS;
+}
+
+/* events */
+
+enum transmission_state status_on_timer(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+
+    if (t->frame_call == FRAME_CALL_UNKNOWN) {
+        frame_check(d);
+    } else if (t->is_unicast_status) {
+        transmission_set_deadline(d, DEPLOYMENT_NEVER);
+    } else if (!t->has_status_request) {
+        ask_group(d);
+    } else if (has_fragments(d)) {
+        return TRANSMISSION_TRANSMIT;
+    } else if (d->now_ms < t->status_until_ms) {
+        transmission_set_deadline(d, t->status_until_ms);
+    } else {
+        return evaluate(d);
+    }
+    return TRANSMISSION_STATUS;
+}
+
+enum transmission_state status_on_device(struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+
+    if (t->frame_call != FRAME_CALL_NONE) {
+        return TRANSMISSION_STATUS; /* its outcome first */
+    }
+    if (d->stage_count[DEVICE_RECEIVING] == 0) {
+        return next_pass(d);
+    }
+    if (!t->has_status_request && !t->is_unicast_status) {
+        return TRANSMISSION_STATUS;
+    }
+    if (d->answered_count == d->stage_count[DEVICE_RECEIVING]) {
+        return evaluate(d);
+    }
+    return !t->is_unicast_status && has_fragments(d) ? TRANSMISSION_TRANSMIT : TRANSMISSION_STATUS;
+}
+
+/* An answer to a request to the group, or one that came by itself. */
+static void on_group_answer(struct deployment *d, struct device *dev)
+{
+    bool has_owed = (dev->flags & DEVICE_OWES) != 0;
+
+    dev->alone_count = 0;
+    device_set_flag(d, dev, DEVICE_ANSWERED, true);
+    device_set_flag(d, dev, DEVICE_OWES, false);
+    if (!has_owed) {
+        raise_last_number(d, dev);
+    }
+}
+
+/*
+ * An answer of a device that is asked alone. A slow device may answer an older request: only what it
+ * says twice in a row is its last word.
+ */
+static void on_single_answer(struct deployment *d, struct device *dev, bool has_moved, bool is_same)
+{
+    bool is_repeated = (dev->flags & DEVICE_SPOKE) != 0 && dev->call == CALL_SENT && is_same;
+
+    if (has_moved) {
+        dev->sent_count =
+            0; /* it still works off older requests; no fragment flows, so that ends */
+    }
+    device_set_flag(d, dev, DEVICE_SPOKE, true);
+    if (is_repeated || dev->sent_count >= d->params.attempts_max) {
+        dev->call = CALL_NONE;
+        device_set_deadline(d, dev, DEPLOYMENT_NEVER);
+        dev->alone_count++;
+        device_set_flag(d, dev, DEVICE_OWES, false);
+        device_set_flag(d, dev, DEVICE_ANSWERED, true);
+    } else if (dev->call == CALL_SENT) {
+        dev->call = CALL_NONE;
+        device_set_deadline(d, dev, d->now_ms);
+    }
+}
+
+/*
+ * Losses come in bursts: what was lost lately says more about what comes than the whole, and one
+ * answer alone is not believed if it says that most is lost.
+ */
+static void take_counts(struct deployment *d, struct device *dev,
+                        const struct frag_session_status_ans *ans, uint16_t counted_at)
+{
+    double loss = dev->loss / LOSS_UNIT;
+    bool had_status = (dev->flags & DEVICE_HAS_STATUS) != 0;
+    unsigned sent =
+        counted_at > dev->counted_at ? (unsigned)counted_at - dev->counted_at : 0u;
+
+    if (had_status && sent > 0) {
+        unsigned came = ans->received_count > dev->received_count
+                            ? (unsigned)ans->received_count - dev->received_count
+                            : 0;
+        unsigned solved = dev->missing_count > ans->missing_count
+                              ? (unsigned)dev->missing_count - ans->missing_count
+                              : 0;
+        double recent = 1.0 - (double)(solved > 0 ? solved : came) / sent;
+        double weight = sent / (sent + LOSS_MEMORY);
+        loss += weight * ((recent > 0.0 ? recent : 0.0) - loss);
+    }
+    dev->counted_at = counted_at;
+    dev->received_count = ans->received_count;
+    dev->missing_count = ans->missing_count;
+    if (!had_status) {
+        loss = reception_of(d, dev).loss;
+        loss = loss < FIRST_LOSS_MAX ? loss : FIRST_LOSS_MAX;
+    }
+    loss = loss < RECEPTION_LOSS_MAX ? loss : RECEPTION_LOSS_MAX;
+    dev->loss = (uint8_t)(loss * LOSS_UNIT + 0.5);
+}
+
+static bool is_listening_to_answers(const struct transmission *t)
+{
+    return t->state == TRANSMISSION_STATUS || t->state == TRANSMISSION_TRANSMIT;
+}
+
+void status_on_answer(struct deployment *d, struct device *dev,
+                      const struct frag_session_status_ans *ans, int64_t received_ms)
+{
+    const struct transmission *t = &d->transmission;
+    uint16_t sent = (uint16_t)(t->next_number - 1);
+
+    if (dev->stage != DEVICE_RECEIVING || ans->frag_index != d->params.frag_index ||
+        !is_listening_to_answers(t)) {
+        return;
+    }
+    note(d, index_of(d, dev), NOTE_STATUS, ans->received_count, ans->missing_count);
+    bool had_status = (dev->flags & DEVICE_HAS_STATUS) != 0;
+    bool is_same_count = had_status && dev->received_count == ans->received_count;
+    bool is_same = is_same_count && dev->missing_count == ans->missing_count;
+    /*
+     * Only an answer to a request to the group shows that the device hears the group now, and only
+     * then does a count that stayed mean that it drops what it hears.
+     */
+    bool is_to_group = t->has_status_request && !t->is_unicast_status &&
+                       received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
+    struct status_facts facts = {
+        .fragment_count = d->params.fragment_count,
+        .sent = sent,
+        .is_repeated = t->repeat_count > 1,
+        .counts_truly = (dev->flags & DEVICE_COUNTS_TRULY) != 0,
+        .is_frozen = is_to_group && is_same_count && (dev->flags & DEVICE_OWES) == 0 &&
+                     t->asked_number >= proof_number(d, dev),
+    };
+
+    switch (status_read(ans, &facts)) {
+    case STATUS_COMPLETE:
+        dev->call = CALL_NONE;
+        device_set_deadline(d, dev, DEPLOYMENT_NEVER);
+        device_set_stage(d, dev, DEVICE_DELIVERED);
+        return;
+    case STATUS_NO_MEMORY:
+        if ((dev->flags & DEVICE_OWES) != 0) {
+            device_set_flag(d, dev, DEVICE_OWES, false); /* of the pass before; the next one counts */
+            return;
+        }
+        dev->received_count = ans->received_count;
+        dev->missing_count = ans->missing_count;
+        device_set_aside(d, dev, REASON_NO_MATRIX_MEMORY, ans->missing_count);
+        return;
+    case STATUS_INCOMPLETE:
+    case STATUS_AMBIGUOUS:
+        break;
+    }
+    if (!is_to_group && !t->is_unicast_status) {
+        return; /* of an older request, while fragments flow: what it counted is not known */
+    }
+    if (!is_same_count) {
+        dev->same_since = sent;
+    }
+    take_counts(d, dev, ans, is_to_group ? t->asked_number : sent);
+    if (status_shows_true_count(ans, d->params.fragment_count)) {
+        device_set_flag(d, dev, DEVICE_COUNTS_TRULY, true);
+    }
+    if (ans->received_count > 0) {
+        device_set_flag(d, dev, DEVICE_HAS_FRAGMENTATION, true);
+    }
+    device_set_flag(d, dev, DEVICE_HAS_STATUS, true);
+    device_touch(d, dev);
+    if (t->is_unicast_status) {
+        on_single_answer(d, dev, had_status && !is_same_count, is_same);
+    } else {
+        on_group_answer(d, dev);
+    }
+}
