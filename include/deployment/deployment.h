@@ -101,9 +101,12 @@ enum device_flag {
     DEVICE_ANSWERED = 1 << 7,     /* ... and answer the latest status request; asked alone: it has
                                      said its last word */
     DEVICE_OWES = 1 << 8,         /* its next answer may be to an earlier status request */
-    DEVICE_COUNTS_TRULY = 1 << 9, /* MissingFrag above 0 with M fragments in: its 0 is meant */
+    DEVICE_COUNTS_TRULY = 1 << 9, /* its MissingFrag 0 is meant: status_shows_true_count() */
     DEVICE_SPOKE = 1 << 10,       /* asked alone, it has answered once */
-    DEVICE_FLAGS_END = 1 << 11,
+    DEVICE_COUNTS_NAIVELY = 1 << 11, /* it may be a Zephyr: status_shows_naive_count() */
+    DEVICE_SHOWS_COUNT = 1 << 12, /* status_shows_company_count(): tells how others count, too */
+    DEVICE_SHOWS_ALL = 1 << 13,   /* ... and status_shows_all_lost() */
+    DEVICE_FLAGS_END = 1 << 14,
 };
 
 /* One device of the deployment. Everything but `heap_index` is stored. */

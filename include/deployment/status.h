@@ -27,7 +27,9 @@ struct status_facts {
     unsigned fragment_count; /* M */
     unsigned sent;           /* fragments enqueued, at most, when the device counted */
     bool is_repeated;        /* uncoded fragments are sent several times: repeats are counted, too */
-    bool counts_truly;       /* it said before that some are missing, with M or more received */
+    bool counts_truly;       /* status_shows_true_count() of an earlier answer */
+    bool company_does;       /* status_shows_company_count() of many others */
+    bool company_shows_all;  /* ... and status_shows_all_lost() */
     bool is_frozen; /* it gave the same NbFragReceived before, at least reception_proof_frames()
                        coded fragments were sent since, and it hears the group */
 };
@@ -35,7 +37,34 @@ struct status_facts {
 enum status_verdict status_read(const struct frag_session_status_ans *ans,
                                 const struct status_facts *facts);
 
-/* Whether the answer shows that MissingFrag 0 of this device will mean what it says. */
-bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count);
+/*
+ * Whether counts given when at least `sent` fragments were enqueued leave hardly a doubt that the
+ * block is complete: a Zephyr would have solved it, and a LoRaMac-node would have counted up to one of
+ * the last numbers. Two more fragments without a change prove it.
+ */
+bool status_is_nearly_sure(unsigned received, unsigned missing, unsigned fragment_count,
+                           unsigned sent);
+
+/*
+ * Whether the answer, given when `sent` fragments at least and `sent_max` at most were enqueued, shows
+ * that MissingFrag 0 of this device will mean what it says: it is no Zephyr, no LoRaMac-node that may
+ * still come to 256 lost ones, and no LBM that lacks 256 more than it says.
+ */
+bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                             unsigned sent, unsigned sent_max);
+
+/* Whether the answer is one that a Zephyr would give, and hardly any other device. */
+bool status_shows_naive_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                              unsigned sent);
+
+/* Whether the answer can hardly be one of a Zephyr or a LoRaMac-node: what is true of many such
+ * devices is taken to be true of their company. */
+bool status_shows_company_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                                unsigned sent, unsigned sent_max);
+
+/* Whether MissingFrag is about what the device has lost, as the specification has it, and not counted
+ * down as LBM does, whose 0 may be 256. */
+bool status_shows_all_lost(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                           unsigned sent);
 
 #endif

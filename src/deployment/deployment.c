@@ -147,14 +147,22 @@ static bool is_answered(const struct device *dev)
     return dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_ANSWERED) != 0;
 }
 
+static void count_flags(struct deployment *d, const struct device *dev, int by)
+{
+    d->answered_count += is_answered(dev) ? (uint32_t)by : 0;
+    d->company_count += (dev->flags & DEVICE_SHOWS_COUNT) != 0 ? (uint32_t)by : 0;
+    d->all_count += (dev->flags & DEVICE_SHOWS_ALL) != 0 ? (uint32_t)by : 0;
+    d->naive_count += (dev->flags & DEVICE_COUNTS_NAIVELY) != 0 ? (uint32_t)by : 0;
+}
+
 void device_set_flag(struct deployment *d, struct device *dev, unsigned flag, bool on)
 {
     uint16_t flags = (uint16_t)(on ? dev->flags | flag : dev->flags & ~flag);
 
     if (flags != dev->flags) {
-        d->answered_count -= is_answered(dev);
+        count_flags(d, dev, -1);
         dev->flags = flags;
-        d->answered_count += is_answered(dev);
+        count_flags(d, dev, 1);
         device_touch(d, dev);
     }
 }
@@ -340,7 +348,7 @@ enum err deployment_restore(void *memory, const struct deployment_params *params
         dev->heap_index = NOT_IN_HEAP;
         dev->deadline_ms = DEPLOYMENT_NEVER;
         d->stage_count[dev->stage]++;
-        d->answered_count += is_answered(dev);
+        count_flags(d, dev, 1);
         device_set_deadline(d, dev, devices[i].deadline_ms);
     }
     d->dirty_count = 0; /* setting the deadlines changed nothing */
@@ -517,7 +525,7 @@ size_t deployment_take_notes(struct deployment *d, struct deployment_note *notes
 void deployment_assert_invariant(const struct deployment *d)
 {
     uint32_t stages[DEVICE_STAGE_COUNT] = {0};
-    uint32_t answered = 0, with_deadline = 0;
+    uint32_t answered = 0, with_deadline = 0, company = 0, all = 0, naive = 0;
     const struct transmission *t = &d->transmission;
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
@@ -525,6 +533,9 @@ void deployment_assert_invariant(const struct deployment *d)
         assert(is_sane_device(t, dev));
         stages[dev->stage]++;
         answered += is_answered(dev);
+        company += (dev->flags & DEVICE_SHOWS_COUNT) != 0;
+        all += (dev->flags & DEVICE_SHOWS_ALL) != 0;
+        naive += (dev->flags & DEVICE_COUNTS_NAIVELY) != 0;
         assert((dev->deadline_ms == DEPLOYMENT_NEVER) == (dev->heap_index == NOT_IN_HEAP));
         if (dev->heap_index != NOT_IN_HEAP) {
             with_deadline++;
@@ -534,6 +545,7 @@ void deployment_assert_invariant(const struct deployment *d)
     }
     assert(memcmp(stages, d->stage_count, sizeof(stages)) == 0);
     assert(answered == d->answered_count);
+    assert(company == d->company_count && all == d->all_count && naive == d->naive_count);
     assert(with_deadline == d->heap_size);
     assert(is_sane_transmission(&d->params, t));
 }

@@ -245,7 +245,9 @@ void device_on_timer(struct deployment *d, struct device *dev)
         break;
     }
     if (dev->sent_count >= d->params.attempts_max || dev->unsent_count >= d->params.attempts_max) {
-        device_give_up(d, dev);
+        if (dev->stage != DEVICE_RECEIVING || !status_is_worth_more(d, dev)) {
+            device_give_up(d, dev);
+        }
     } else {
         set_call(d, dev, CALL_NONE, DEPLOYMENT_NEVER);
         send_command(d, dev);

@@ -13,6 +13,9 @@ struct deployment {
     bool is_transmission_changed;
     uint32_t stage_count[DEVICE_STAGE_COUNT];
     uint32_t answered_count; /* RECEIVING devices with DEVICE_ANSWERED */
+    uint32_t company_count; /* devices with DEVICE_SHOWS_COUNT */
+    uint32_t all_count;     /* ... and DEVICE_SHOWS_ALL */
+    uint32_t naive_count;   /* devices with DEVICE_COUNTS_NAIVELY */
     uint32_t heap_size;      /* devices with a deadline */
     uint32_t dirty_count;
     uint32_t note_first, note_count, note_capacity; /* a ring */
@@ -85,6 +88,8 @@ void status_resume(struct deployment *d);
 enum transmission_state status_on_timer(struct deployment *d);
 enum transmission_state status_on_frame(struct deployment *d);
 enum transmission_state status_on_device(struct deployment *d);
+/* A device was silent in all attempts to ask it alone. Whether it is asked with the group again. */
+bool status_is_worth_more(struct deployment *d, struct device *dev);
 /* What a device that is RECEIVING says. */
 void status_on_answer(struct deployment *d, struct device *dev,
                       const struct frag_session_status_ans *ans, int64_t received_ms);

@@ -133,7 +133,7 @@ static void take_into_pass(struct deployment *d, struct device *dev, int64_t beg
 {
     unsigned lost = DEVICE_HAS_FRAGMENTATION | DEVICE_HAS_SESSION | DEVICE_SESSION_SENT |
                     DEVICE_REJOINED | DEVICE_HAS_STATUS | DEVICE_ANSWERED |
-                    DEVICE_COUNTS_TRULY | DEVICE_SPOKE;
+                    DEVICE_SPOKE;
 
     if (dev->reason == REASON_SESSION_LOST) {
         lost |= DEVICE_HAS_GROUP; /* who has restarted may have lost that, too */

@@ -13,6 +13,9 @@
 /* Frames that may be booked later than they are heard. */
 #define ON_ITS_WAY 2
 
+/* Fragments beyond M after which hardly any block is unsolved. */
+#define SURPLUS 32
+
 #define PROOF_FRAMES_MIN 6
 #define PROOF_CHANCE     1e-6
 
@@ -54,6 +57,12 @@ struct reception reception_estimate(const struct reception_counts *c)
      * sent of all that was lost. Where it is clearly less, it counts down (LBM), and says itself
      * what is needed.
      */
+    /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
+     * ago: whether its count moves will tell. */
+    if (c->received >= c->fragment_count + SURPLUS) {
+        r.rows = 0;
+        return r;
+    }
     bool counts_down = c->missing * (double)c->sent < 0.8 * lost * (double)c->fragment_count;
 
     r.rows = counts_down && c->missing > behind ? c->missing : behind;

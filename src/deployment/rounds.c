@@ -14,16 +14,19 @@
 #include "states.h"
 
 /* A device silent to so many multicast requests is not waited for by further rounds. */
-#define SILENT_ROUNDS_MAX 3
+#define SILENT_ROUNDS_MAX 5
 
-/* So few silent devices are asked one by one: a request to the group makes all of it answer. */
-#define ALONE_MAX 8
+/* So few silent devices, or one in so many of all, are asked one by one: a request to the group
+ * makes all of it answer. */
+#define ALONE_MAX   8
+#define ALONE_SHARE 25
 
 /* Whoever answers only when it is asked alone does not hear the group. */
-#define ALONE_TIMES_MAX 2
+#define ALONE_TIMES_MAX 3
 
 /* A round is planned so that probably less than one device in two rounds needs another. */
-#define OPEN_MAX 0.5
+#define OPEN_MAX  0.5
+#define OPEN_NONE 0.1 /* so little needs no fragment: they are asked again */
 
 /* Of struct device: loss. */
 #define LOSS_UNIT 255.0
@@ -32,6 +35,11 @@
 #define LOSS_MEMORY 32.0
 
 #define FIRST_LOSS_MAX 0.3
+
+#define COMPANY_MIN   50 /* devices that have shown how they count, ... */
+#define COMPANY_RATIO 8  /* ... for each one that is in doubt */
+
+#define SURE_FRAMES 2 /* see status_is_nearly_sure() */
 
 /* A device may lose the answer that it is preparing by a frame that follows at once (LBM). */
 #define STATUS_PAUSE_MS 4000
@@ -157,7 +165,24 @@ static unsigned proof_number(const struct deployment *d, const struct device *de
         .received = dev->received_count,
         .missing = dev->missing_count,
     };
+    if (d->transmission.repeat_count == 1 &&
+        status_is_nearly_sure(dev->received_count, dev->missing_count, d->params.fragment_count,
+                              dev->counted_at)) {
+        return dev->same_since + SURE_FRAMES;
+    }
     return dev->same_since + reception_proof_frames(reception_estimate(&counts).loss);
+}
+
+/* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
+static bool company_does(const struct deployment *d, const struct device *dev)
+{
+    return (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 && d->company_count >= COMPANY_MIN &&
+           d->company_count >= COMPANY_RATIO * d->naive_count;
+}
+
+static bool counts_truly(const struct device *dev)
+{
+    return (dev->flags & DEVICE_COUNTS_TRULY) != 0;
 }
 
 /* Whether what it lacks is known, and it is not silent for good. */
@@ -281,6 +306,30 @@ static void raise_last_number(struct deployment *d, const struct device *dev)
     }
 }
 
+static void deliver(struct deployment *d, struct device *dev)
+{
+    dev->call = CALL_NONE;
+    device_set_deadline(d, dev, DEPLOYMENT_NEVER);
+    device_set_stage(d, dev, DEVICE_DELIVERED);
+}
+
+/* Whether what it said is enough by now: its company has shown how to read it. */
+static bool is_proven(const struct deployment *d, const struct device *dev)
+{
+    struct frag_session_status_ans ans = {.received_count = dev->received_count,
+                                          .missing_count = dev->missing_count};
+    struct status_facts facts = {
+        .fragment_count = d->params.fragment_count,
+        .sent = dev->same_since,
+        .is_repeated = d->transmission.repeat_count > 1,
+        .counts_truly = counts_truly(dev),
+        .company_does = company_does(d, dev),
+        .company_shows_all = d->all_count >= COMPANY_MIN &&
+                             d->all_count >= COMPANY_RATIO * (d->company_count - d->all_count),
+    };
+    return is_open(dev) && status_read(&ans, &facts) == STATUS_COMPLETE;
+}
+
 /* Goes through the answers. Returns how many devices were silent and are still worth a request to
  * the group. */
 static uint32_t judge_answers(struct deployment *d)
@@ -293,7 +342,9 @@ static uint32_t judge_answers(struct deployment *d)
         if (dev->stage != DEVICE_RECEIVING) {
             continue;
         }
-        if (takes_nothing(d, dev)) {
+        if (is_proven(d, dev)) {
+            deliver(d, dev);
+        } else if (takes_nothing(d, dev)) {
             leave_out(d, dev);
         } else if (is_alone && dev->alone_count >= ALONE_TIMES_MAX) {
             finalize(d, dev, REASON_GROUP_NOT_HEARD);
@@ -339,13 +390,47 @@ static bool plan_round(struct deployment *d)
     for (uint32_t i = 0; i < d->params.device_count && !is_any_open; i++) {
         is_any_open = is_open(&d->devices[i]);
     }
-    if (number == t->asked_number && open_devices(d, number) > 0.0 && number < FRAG_NUMBER_MAX) {
+    if (number == t->asked_number && open_devices(d, number) > OPEN_NONE && number < FRAG_NUMBER_MAX) {
         number++; /* some device needs a row, though hardly any does */
     }
     if (number > t->last_number) {
         t->last_number = (uint16_t)number;
     }
     return is_any_open;
+}
+
+static uint32_t alone_max(const struct deployment *d)
+{
+    uint32_t share = d->params.device_count / ALONE_SHARE;
+
+    return share > ALONE_MAX ? share : ALONE_MAX;
+}
+
+/* Whether what it says when asked alone can prove that it is complete: not of a LoRaMac-node, which
+ * never says that none is missing. */
+static bool can_prove_alone(const struct deployment *d, const struct device *dev)
+{
+    bool stays_above_0 = dev->missing_count > 0 && !has_said_incomplete(d, dev);
+
+    return company_does(d, dev) || (counts_truly(dev) && !stays_above_0);
+}
+
+/* The few that are left need probably no fragment, and what they say alone can prove it. */
+static bool is_better_alone(const struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+
+    if (t->is_unicast_status || t->next_number <= t->last_number ||
+        d->stage_count[DEVICE_RECEIVING] > alone_max(d)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        const struct device *dev = &d->devices[i];
+        if (is_open(dev) && !can_prove_alone(d, dev)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Every answer is in, or had its time. */
@@ -359,10 +444,10 @@ static enum transmission_state evaluate(struct deployment *d)
     if (d->stage_count[DEVICE_RECEIVING] == 0) {
         return next_pass(d);
     }
-    if (stop == REASON_NONE && plan_round(d)) {
+    if (stop == REASON_NONE && plan_round(d) && !is_better_alone(d)) {
         return begin_round(d);
     }
-    if (stop == REASON_NONE && silent > ALONE_MAX && session_has_room(d, 1)) {
+    if (stop == REASON_NONE && silent > alone_max(d) && session_has_room(d, 1)) {
         return begin_round(d);
     }
     if (was_alone) { /* each had its last word */
@@ -465,7 +550,9 @@ static void take_counts(struct deployment *d, struct device *dev,
     unsigned sent =
         counted_at > dev->counted_at ? (unsigned)counted_at - dev->counted_at : 0u;
 
-    if (had_status && sent > 0) {
+    /* A count that stays says nothing: the device may be complete. */
+    bool has_moved = dev->received_count != ans->received_count;
+    if (had_status && sent > 0 && has_moved) {
         unsigned came = ans->received_count > dev->received_count
                             ? (unsigned)ans->received_count - dev->received_count
                             : 0;
@@ -485,6 +572,21 @@ static void take_counts(struct deployment *d, struct device *dev,
     }
     loss = loss < RECEPTION_LOSS_MAX ? loss : RECEPTION_LOSS_MAX;
     dev->loss = (uint8_t)(loss * LOSS_UNIT + 0.5);
+}
+
+bool status_is_worth_more(struct deployment *d, struct device *dev)
+{
+    bool has_spoken = (dev->flags & DEVICE_HAS_STATUS) != 0; /* and may lose much */
+    bool may_go_on = d->transmission.round < d->params.rounds_max && stop_reason(d) == REASON_NONE;
+
+    if (!has_spoken || !may_go_on || dev->alone_count + 1 >= ALONE_TIMES_MAX) {
+        return false;
+    }
+    dev->alone_count++;
+    dev->call = CALL_NONE;
+    device_set_deadline(d, dev, DEPLOYMENT_NEVER);
+    device_set_flag(d, dev, DEVICE_ANSWERED, true); /* it is not waited for */
+    return true;
 }
 
 static bool is_listening_to_answers(const struct transmission *t)
@@ -516,16 +618,17 @@ void status_on_answer(struct deployment *d, struct device *dev,
         .fragment_count = d->params.fragment_count,
         .sent = sent,
         .is_repeated = t->repeat_count > 1,
-        .counts_truly = (dev->flags & DEVICE_COUNTS_TRULY) != 0,
+        .counts_truly = counts_truly(dev),
+        .company_does = company_does(d, dev),
+        .company_shows_all = d->all_count >= COMPANY_MIN &&
+                             d->all_count >= COMPANY_RATIO * (d->company_count - d->all_count),
         .is_frozen = is_to_group && is_same_count && (dev->flags & DEVICE_OWES) == 0 &&
                      t->asked_number >= proof_number(d, dev),
     };
 
     switch (status_read(ans, &facts)) {
     case STATUS_COMPLETE:
-        dev->call = CALL_NONE;
-        device_set_deadline(d, dev, DEPLOYMENT_NEVER);
-        device_set_stage(d, dev, DEVICE_DELIVERED);
+        deliver(d, dev);
         return;
     case STATUS_NO_MEMORY:
         if ((dev->flags & DEVICE_OWES) != 0) {
@@ -547,8 +650,18 @@ void status_on_answer(struct deployment *d, struct device *dev,
         dev->same_since = sent;
     }
     take_counts(d, dev, ans, is_to_group ? t->asked_number : sent);
-    if (status_shows_true_count(ans, d->params.fragment_count)) {
+    if (status_shows_true_count(ans, d->params.fragment_count, dev->counted_at,
+                                dev->same_since)) {
         device_set_flag(d, dev, DEVICE_COUNTS_TRULY, true);
+    }
+    if (status_shows_company_count(ans, d->params.fragment_count, dev->counted_at,
+                                   dev->same_since)) {
+        device_set_flag(d, dev, DEVICE_SHOWS_COUNT, true);
+        device_set_flag(d, dev, DEVICE_SHOWS_ALL,
+                        status_shows_all_lost(ans, d->params.fragment_count, dev->counted_at));
+    }
+    if (status_shows_naive_count(ans, d->params.fragment_count, dev->counted_at)) {
+        device_set_flag(d, dev, DEVICE_COUNTS_NAIVELY, true);
     }
     if (ans->received_count > 0) {
         device_set_flag(d, dev, DEVICE_HAS_FRAGMENTATION, true);

@@ -3,6 +3,22 @@
 /* Fragments beyond M: in small blocks even sixteen of them may leave a row missing (seed 10224). */
 #define SURPLUS 40
 
+/* In large ones 24 are enough (one in ten million). */
+#define LARGE_COUNT   200
+#define LARGE_SURPLUS 24
+
+/* A LoRaMac-node that hears fragments has heard one of the last so many. */
+#define BEHIND 16
+
+/* So many coded fragments are not all lost by a device that counts truly. */
+#define CODED_MIN 16
+
+/* Of what a device lost at the same rate, so much are uncoded fragments at least. */
+#define LOST_SHARE 0.8
+
+/* A LoRaMac-node that heard the request has heard one of so many. */
+#define CODED_ENOUGH 64
+
 /* LoRaMac-node and LBM send the low 8 bits of MissingFrag: 0 may be 256. */
 #define MISSING_END 256
 
@@ -22,13 +38,13 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
     if (facts->is_frozen) {
         return STATUS_COMPLETE;
     }
-    /*
-     * A device that said "some missing" with M fragments in is no Zephyr, and no LoRaMac-node ever
-     * gets down to 0. LBM's 0 may be 256 lost ones, but then it has not received M, unless as many
-     * coded fragments were sent.
-     */
-    if (ans->missing_count == 0 && facts->counts_truly &&
-        (is_small || facts->sent < count + MISSING_END)) {
+    if (ans->missing_count == 0 && facts->counts_truly) {
+        return STATUS_COMPLETE;
+    }
+    /* LBM's 0 may be 256 lost ones: then its count is behind by as many. */
+    unsigned behind = facts->sent > ans->received_count ? facts->sent - ans->received_count : 0;
+    if (ans->missing_count == 0 && facts->company_does &&
+        (is_small || facts->company_shows_all || behind < MISSING_END)) {
         return STATUS_COMPLETE;
     }
     /*
@@ -42,8 +58,51 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
     return STATUS_AMBIGUOUS;
 }
 
-bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count)
+bool status_is_nearly_sure(unsigned received, unsigned missing, unsigned fragment_count,
+                           unsigned sent)
 {
-    return !ans->not_enough_matrix_memory && ans->received_count >= fragment_count &&
-           ans->missing_count > 0;
+    unsigned surplus = fragment_count < LARGE_COUNT ? SURPLUS : LARGE_SURPLUS;
+
+    return missing == 0 && received >= fragment_count + surplus && received + BEHIND < sent;
+}
+
+bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                             unsigned sent, unsigned sent_max)
+{
+    unsigned received = ans->received_count, missing = ans->missing_count;
+    /* Zephyr says no more than M less what it received. */
+    bool is_zephyr = missing == (received < fragment_count ? fragment_count - received : 0);
+    /* What LoRaMac-node has not noticed yet is behind the last number it heard. */
+    bool is_deaf = sent >= fragment_count + CODED_ENOUGH; /* and yet answers: it is none */
+    unsigned unnoticed = received < fragment_count && !is_deaf ? fragment_count - received : 0;
+    bool may_wrap = missing + unnoticed >= MISSING_END;
+    /* LBM's count is behind by all that it lost. */
+    bool is_low_octet = sent_max >= received + missing + MISSING_END;
+
+    return !ans->not_enough_matrix_memory && sent >= fragment_count && missing > 0 && !is_zephyr &&
+           !may_wrap && !is_low_octet;
+}
+
+bool status_shows_naive_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                              unsigned sent)
+{
+    return sent >= fragment_count + CODED_MIN && ans->received_count < fragment_count &&
+           ans->missing_count == fragment_count - ans->received_count;
+}
+
+bool status_shows_company_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                                unsigned sent, unsigned sent_max)
+{
+    /* With coded fragments out, a LoRaMac-node that is not complete has heard a number above M. */
+    return status_shows_true_count(ans, fragment_count, sent, sent_max) &&
+           sent >= fragment_count + CODED_MIN && ans->received_count < fragment_count &&
+           (unsigned)ans->received_count + ans->missing_count <= sent;
+}
+
+bool status_shows_all_lost(const struct frag_session_status_ans *ans, unsigned fragment_count,
+                           unsigned sent)
+{
+    double lost = sent > ans->received_count ? sent - ans->received_count : 0.0;
+
+    return ans->missing_count * (double)sent >= LOST_SHARE * lost * fragment_count;
 }

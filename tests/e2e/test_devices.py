@@ -27,7 +27,7 @@ class Devices(EndToEnd):
     def run_scenario(self, *options, create=()):
         scenario = self.rig.write("scenario.conf", SCENARIO)
         self.start_all("--devices", "16", "--uplink-interval", "60", "--uplink-jitter", "15", "--scenario", scenario, *options)
-        deployment = self.create("--unicast-attempts", "3", *create)
+        deployment = self.create("--unicast-attempts", "3", "--repair-passes", "0", *create)
         self.rig.ctl("deployment", "start", deployment)
         shown = self.wait_for_end(deployment)
         self.assertEqual(shown["state"], "partial")
