@@ -19,7 +19,7 @@
 #include "store_impl.h"
 
 #define DEVICES     2
-#define COLUMNS_MAX 32
+#define COLUMNS_MAX 48
 #define TEXT_MAX    1024
 #define NOW_MS      INT64_C(1790000000000)
 #define STEPS_MAX   20000
