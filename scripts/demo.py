@@ -36,6 +36,9 @@ def parse():
     p.add_argument("--uplink-loss", type=fraction, default=0.0, metavar="P", help="share of uplinks lost")
     p.add_argument("--device-limit", type=int, default=0, metavar="L",
                    help="lost fragments that a device can hold (default: all)")
+    p.add_argument("--rounds", type=int, default=None, metavar="N",
+                   help="batches of fragments at most (default: until all have it; 1: a fixed redundancy, as others do)")
+    p.add_argument("--redundancy", metavar="PERCENT", help="coded fragments before anybody is asked (default: auto)")
     p.add_argument("--seed", type=int, default=1, metavar="S")
     p.add_argument("--rate", type=float, default=100.0, metavar="R", help="how much faster time passes (default 100)")
     p.add_argument("--region", default="EU868")
@@ -80,6 +83,11 @@ def run(args, build, rig):
     data_rate = 5 if args.data_rate is None and args.region == "EU868" else args.data_rate
     if data_rate is not None:
         create += ["--data-rate", str(data_rate)]
+    if args.rounds is not None:
+        create += ["--rounds", str(args.rounds)]
+        create += ["--repair-passes", "0"] if args.rounds == 1 else []
+    if args.redundancy is not None:
+        create += ["--redundancy", args.redundancy]
     deployment = rig.ctl_json(*create)["id"]
     rig.ctl("deployment", "start", deployment)
     watching = subprocess.run(rig.ctl_command("deployment", "watch", deployment))
@@ -90,6 +98,13 @@ def run(args, build, rig):
     if args.keep:
         keep(rig)
     return result
+
+
+def rounds(rig, deployment):
+    """What followed the first pass, as the timeline has it."""
+    texts = rig.sql("SELECT text FROM fuotad.event WHERE deployment_id = '" + deployment + "' AND dev_eui IS NULL AND kind IN "
+                    "('round', 'session', 'repair', 'stopped') ORDER BY id").splitlines()
+    return [text for text in texts if text != "class C session 1 is set up"]
 
 
 def verdict(args, rig, deployment, image, sha256, started):
@@ -115,14 +130,16 @@ def verdict(args, rig, deployment, image, sha256, started):
     lies = [d["dev_eui"] for d in devices if d["stage"] == "delivered" and d["sha256"] != sha256]
     result = {
         "devices": len(devices), "updated": holding, "failed": failed, "sha256": sha256, "per_device": devices,
-        "state": shown["state"], "frames_sent": shown["frames_sent"], "rounds": 1 + (shown.get("probe_round") or 0),
+        "state": shown["state"], "frames_sent": shown["frames_sent"], "rounds": shown["round"], "sessions": shown["session_number"], "repair_passes": shown["repair_number"],
         "fragment_count": shown["fragment_count"], "coded_count": shown["coded_count"],
         "fragment_size": shown["fragment_size"], "fragments_repeated": report["fragments_seen"].get("repeated_n"),
         "seconds_real": round(time.monotonic() - started, 1), "seconds_simulated": report["protocol_seconds"],
     }
     print(f"demo: {result['fragment_count']} fragments of {result['fragment_size']} octets and {result['coded_count']} "
-          f"redundant ones, {result['frames_sent']} frames in {result['seconds_simulated'] / 60:.0f} simulated minutes, "
-          f"{result['seconds_real']:.0f} s of yours")
+          f"redundant ones at first, {result['frames_sent']} frames in {result['seconds_simulated'] / 60:.0f} simulated "
+          f"minutes, {result['seconds_real']:.0f} s of yours")
+    for line in rounds(rig, deployment):
+        print("demo: " + line)
     for f in failed[:20]:
         print(f"demo: {f['dev_eui']}: {f['reason_text'] or f['stage']} (the device says: {f['device_says']})")
     if len(failed) > 20:

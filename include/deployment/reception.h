@@ -20,6 +20,7 @@ struct reception_counts {
     unsigned received;       /* NbFragReceived */
     unsigned missing;        /* MissingFrag */
     bool is_repeated;        /* uncoded fragments are sent several times: `received` says little */
+    double coded_loss;       /* of coded fragments lately, where it is repeated */
 };
 
 struct reception {

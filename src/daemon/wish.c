@@ -273,11 +273,13 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts,
                     size, count);
         return;
     }
-    unsigned coded = (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
-    if (wish->redundancy_percent < 0.0) { /* auto: rounds send what is lacking then */
-        coded = p->rounds_max > 1
-                    ? fec_plan_first_coded_count((unsigned)count, config->default_expected_loss)
-                    : fec_plan_coded_count((unsigned)count, config->default_expected_loss);
+    unsigned coded;
+    if (wish->redundancy_percent >= 0.0) {
+        coded = (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
+    } else if (p->rounds_max > 1) { /* auto: rounds send what is lacking then */
+        coded = fec_plan_first_coded_count((unsigned)count, config->default_expected_loss);
+    } else {
+        coded = fec_plan_coded_count((unsigned)count, config->default_expected_loss);
     }
     if (count + coded > FRAG_NUMBER_MAX) {
         problem_add(problems, "redundancy", 0,

@@ -49,7 +49,10 @@ struct reception reception_estimate(const struct reception_counts *c)
     struct reception r = {.loss = clamp_loss((double)lost / c->sent)};
 
     if (c->is_repeated) {
-        r.rows = c->missing;
+        /* By the specification MissingFrag stays until the block is solved. */
+        double coded = c->sent > c->fragment_count ? c->sent - c->fragment_count : 0.0;
+        double rows = c->missing - coded * (1.0 - c->coded_loss);
+        r.rows = rows > 1.0 ? (unsigned)ceil(rows) : c->missing > 0;
         return r;
     }
     /*

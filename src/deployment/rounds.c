@@ -151,6 +151,7 @@ static struct reception reception_of(const struct deployment *d, const struct de
         .received = dev->received_count,
         .missing = dev->missing_count,
         .is_repeated = d->transmission.repeat_count > 1,
+        .coded_loss = dev->loss / LOSS_UNIT,
     };
     return reception_estimate(&counts);
 }

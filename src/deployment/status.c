@@ -11,7 +11,7 @@
 #define BEHIND 16
 
 /* So many coded fragments are not all lost by a device that counts truly. */
-#define CODED_MIN 16
+#define CODED_MIN 8
 
 /* Of what a device lost at the same rate, so much are uncoded fragments at least. */
 #define LOST_SHARE 0.8

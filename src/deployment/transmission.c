@@ -164,6 +164,15 @@ static enum transmission_state frames_restored(struct deployment *d,
     return t->state;
 }
 
+/* A call of the session before has reported late. */
+static enum transmission_state call_is_over(struct deployment *d,
+                                            const struct deployment_event *event)
+{
+    (void)event;
+    d->is_group_call_open = false;
+    return d->transmission.state;
+}
+
 static enum transmission_state paused(struct deployment *d, const struct deployment_event *event)
 {
     (void)event;
@@ -229,13 +238,13 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_PAUSE] = {paused, 0},
                 [DEPLOYMENT_EVENT_RESUME] = {resumed, 0},
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
-                [DEPLOYMENT_EVENT_GROUP_FAILED] = IGNORE,
-                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
+                [DEPLOYMENT_EVENT_GROUP_FAILED] = {call_is_over, 0},
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = {call_is_over, 0},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
-                [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
+                [DEPLOYMENT_EVENT_COUNTER] = {call_is_over, 0},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
             },

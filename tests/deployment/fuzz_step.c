@@ -432,7 +432,11 @@ static void happen(struct world *w)
         step(w, &event);
         break;
     default:
-        if (what >> 4 == 15) {
+        if (what >> 4 == 13) {
+            simple_step(w, DEPLOYMENT_EVENT_PAUSE);
+        } else if (what >> 4 == 12) {
+            simple_step(w, DEPLOYMENT_EVENT_RESUME);
+        } else if (what >> 4 == 15) {
             simple_step(w, DEPLOYMENT_EVENT_ABORT);
         } else if (what >> 4 == 14) {
             simple_step(w, DEPLOYMENT_EVENT_GAP);
@@ -458,6 +462,10 @@ static void check_end(struct world *w)
         } else if (w->commands.count > 0) {
             answer_command(w, 0, HOW_GOOD, 7);
         } else {
+            if (deployment_get_transmission(w->d)->is_paused) {
+                simple_step(w, DEPLOYMENT_EVENT_RESUME);
+                continue;
+            }
             assert(deadline_ms != DEPLOYMENT_NEVER); /* it waits for nothing, for ever */
             to_deadline(w);
         }

@@ -328,6 +328,10 @@ static void go_on(struct deployment *d, bool is_new)
             answer(&run);
             continue;
         }
+        if (deployment_get_transmission(d)->is_paused) {
+            step(&run, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_RESUME});
+            continue;
+        }
         assert(deadline_ms != DEPLOYMENT_NEVER); /* it would wait for ever */
         run.now_ms = deadline_ms > run.now_ms ? deadline_ms : run.now_ms;
         step(&run, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER});
