@@ -104,6 +104,7 @@ enum transmission_state next_pass(struct deployment *d);
 /* Why no further frame may be sent, whatever devices lack; REASON_NONE: it may. */
 enum reason stop_reason(const struct deployment *d);
 bool may_repair(const struct deployment *d);
+bool may_open_session(const struct deployment *d);
 /* When commands of a further session's set-up may begin. */
 int64_t next_setup_ms(const struct deployment *d);
 void pause_it(struct deployment *d);

@@ -72,7 +72,7 @@ static enum transmission_state plan_next(struct deployment *d, int64_t begin_ms)
     return TRANSMISSION_SETUP;
 }
 
-static bool may_open_session(const struct deployment *d)
+bool may_open_session(const struct deployment *d)
 {
     return d->transmission.session_number < d->params.sessions_max &&
            stop_reason(d) == REASON_NONE;

@@ -394,6 +394,9 @@ static bool plan_round(struct deployment *d)
     if (number == t->asked_number && open_devices(d, number) > OPEN_NONE && number < FRAG_NUMBER_MAX) {
         number++; /* some device needs a row, though hardly any does */
     }
+    if (number < t->next_number && !session_has_room(d, 1)) {
+        number = t->next_number; /* to be asked, the group needs a session, and that a fragment */
+    }
     if (number > t->last_number) {
         t->last_number = (uint16_t)number;
     }
@@ -441,6 +444,9 @@ static enum transmission_state evaluate(struct deployment *d)
     bool was_alone = t->is_unicast_status;
     uint32_t silent = judge_answers(d);
     enum reason stop = t->round < d->params.rounds_max ? stop_reason(d) : REASON_INCOMPLETE;
+    if (stop == REASON_NONE && !session_has_room(d, 1) && !may_open_session(d)) {
+        stop = REASON_DEADLINE_PASSED;
+    }
 
     if (d->stage_count[DEVICE_RECEIVING] == 0) {
         return next_pass(d);

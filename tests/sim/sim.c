@@ -155,6 +155,9 @@ static void init_params(struct sim *sim)
         sim->params.time_out = deployment_time_out(&sim->params, o->gateway_count,
                                                    sim->block.fragment_count + o->coded_count);
     }
+    if (o->session_time_out > 0) {
+        sim->params.time_out = o->session_time_out;
+    }
     enum err err = deployment_params_check(&sim->params, &field);
     if (err != ERR_OK) {
         sim_fail(sim, "parameters: %s: %s", field, err_text(err));

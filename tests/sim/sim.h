@@ -77,6 +77,7 @@ struct sim_options {
     bool is_version_known;
     bool is_clock_unanswered; /* nobody answers AppTimeReq */
     bool has_tight_session;   /* the shortest TimeOut that holds the frames */
+    uint8_t session_time_out; /* of the first session; 0: as long as it goes */
     uint8_t attempts_max, rounds_max, sessions_max, repairs_max;
     uint32_t frames_max;
     int64_t time_limit_ms; /* 0: none */

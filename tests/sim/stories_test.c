@@ -548,6 +548,153 @@ static void three_gateways_reach_sixty_four_devices(void **state)
     assert_all_delivered();
 }
 
+/* A block of 100 fragments, and devices of every stack that lose a third. */
+static struct sim_options lossy(void)
+{
+    struct sim_options o = sim_defaults();
+
+    o.device_count = 8;
+    o.image_size = 5000;
+    o.coded_count = 5;
+    o.rounds_max = 60;
+    o.attempts_max = 20;
+    o.faults.multicast_loss = 0.3;
+    return o;
+}
+
+static void rounds_go_on_until_all_have_it(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_true(sim.stored.round > 2);
+    assert_int_equal(sim.stored.session_number, 1);
+    sim_release(&sim);
+    o.rounds_max = 1; /* what a fixed redundancy does */
+    run(&o, DAY_MS);
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        assert_int_equal(sim_stage(&sim, i), DEVICE_FAILED);
+    }
+}
+
+static void answers_lost_in_every_round_hold_up_nobody(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.faults.uplink_loss = 0.4;
+    o.faults.downlink_loss = 0.2;
+    o.attempts_max = 60;
+    run(&o, 3 * DAY_MS);
+    assert_all_delivered();
+}
+
+static void killed_in_every_state_of_a_round_it_goes_on(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    for (unsigned kind = 0; kind < SIM_KILL_COUNT; kind++) {
+        for (uint32_t step = 200; step < 700; step += 7) { /* from the middle of the first pass on */
+            o.kill_at_step = step;
+            o.kill = (enum sim_kill)kind;
+            run(&o, DAY_MS);
+            assert_all_delivered();
+            assert_int_equal(sim.crash_count, 1);
+            sim_release(&sim);
+        }
+    }
+    sim_init(&sim, &o);
+}
+
+static void what_does_not_fit_one_session_goes_into_the_next(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.image_size = 20000; /* 400 fragments, 5 s apart */
+    o.sessions_max = 10;
+    o.session_time_out = 10; /* 1024 s */
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_in_range(sim.stored.session_number, 2, 10);
+    sim_release(&sim);
+    o.sessions_max = 1;
+    run(&o, DAY_MS);
+    assert_int_equal(sim_reason(&sim, 0), REASON_DEADLINE_PASSED);
+}
+
+static void a_pause_across_the_end_of_the_session_costs_a_session(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.session_time_out = 11;
+    o.paused = (struct sim_window){1000000, 8 * HOUR_MS}; /* in the first pass */
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_int_equal(sim.stored.session_number, 2);
+    sim_release(&sim);
+    o.paused = (struct sim_window){30000, 8 * HOUR_MS}; /* in the set-up */
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_int_equal(sim.stored.session_number, 1);
+}
+
+static void a_device_that_can_never_finish_is_left_out_after_a_while(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.repairs_max = 0;
+    o.devices[2].rejoin_at_fragment = 120; /* it forgets all, and joins no session */
+    o.devices[2].restarts_silently = true;
+    o.devices[3].lost_max = 3;
+    run(&o, DAY_MS);
+    assert_int_equal(sim_reason(&sim, 2), REASON_GROUP_NOT_HEARD);
+    assert_int_equal(sim_reason(&sim, 3), REASON_NO_MATRIX_MEMORY);
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        assert_int_equal(sim_stage(&sim, i), i == 2 || i == 3 ? DEVICE_FAILED : DEVICE_DELIVERED);
+    }
+}
+
+static void a_small_memory_is_helped_by_repeats(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        o.devices[i].lost_max = 20; /* of 100 at a loss of 30 %: none can hold it */
+    }
+    run(&o, 2 * DAY_MS);
+    assert_all_delivered();
+    assert_int_equal(sim.stored.repair_number, 1);
+    assert_in_range(sim.stored.repeat_count, 2, 4);
+}
+
+static void a_gateway_that_is_away_for_an_hour_costs_rounds_only(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.gateway_down[0] = (struct sim_window){900000, 900000 + HOUR_MS};
+    run(&o, DAY_MS);
+    assert_all_delivered();
+}
+
+static void a_budget_is_kept(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.frames_max = 115;
+    run(&o, DAY_MS);
+    assert_true(sim.stored.frame_count <= 115);
+    assert_int_equal(sim_reason(&sim, 0), REASON_BUDGET_SPENT);
+}
+
 #define STORY(test) cmocka_unit_test_teardown(test, release)
 
 int main(void)
@@ -586,6 +733,15 @@ int main(void)
         STORY(killed_at_any_step_it_ends_the_same),
         STORY(a_clock_that_jumps_ends_nothing_wrongly),
         STORY(three_gateways_reach_sixty_four_devices),
+        STORY(rounds_go_on_until_all_have_it),
+        STORY(answers_lost_in_every_round_hold_up_nobody),
+        STORY(killed_in_every_state_of_a_round_it_goes_on),
+        STORY(what_does_not_fit_one_session_goes_into_the_next),
+        STORY(a_pause_across_the_end_of_the_session_costs_a_session),
+        STORY(a_device_that_can_never_finish_is_left_out_after_a_while),
+        STORY(a_small_memory_is_helped_by_repeats),
+        STORY(a_gateway_that_is_away_for_an_hour_costs_rounds_only),
+        STORY(a_budget_is_kept),
     };
     return cmocka_run_group_tests_name("stories", tests, NULL, NULL);
 }
