@@ -283,9 +283,9 @@ static void in_large_blocks_none_missing_may_mean_256(void **state)
     facts.is_repeated = false;
     facts.fragment_count = 256;
     assert_int_equal(status_read(&ans, &facts), STATUS_AMBIGUOUS);
-    facts.counts_truly = true;
+    facts.company_does = true;
     assert_int_equal(status_read(&ans, &facts), STATUS_COMPLETE);
-    facts.sent = 512; /* 256 lost and as many coded ones: LBM has M, and lacks 256 */
+    facts.sent = 656; /* LBM that lacks 256 is behind by as many */
     assert_int_equal(status_read(&ans, &facts), STATUS_AMBIGUOUS);
     facts.is_frozen = true;
     assert_int_equal(status_read(&ans, &facts), STATUS_COMPLETE);
