@@ -38,14 +38,6 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
                                 const struct status_facts *facts);
 
 /*
- * Whether counts given when at least `sent` fragments were enqueued leave hardly a doubt that the
- * block is complete: a Zephyr would have solved it, and a LoRaMac-node would have counted up to one of
- * the last numbers. Two more fragments without a change prove it.
- */
-bool status_is_nearly_sure(unsigned received, unsigned missing, unsigned fragment_count,
-                           unsigned sent);
-
-/*
  * Whether the answer, given when `sent` fragments at least and `sent_max` at most were enqueued, shows
  * that MissingFrag 0 of this device will mean what it says: it is no Zephyr, no LoRaMac-node that may
  * still come to 256 lost ones, and no LBM that lacks 256 more than it says.

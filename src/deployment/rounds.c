@@ -9,37 +9,16 @@
  */
 #include <assert.h>
 
-#include "deployment/reception.h"
-#include "deployment/status.h"
+#include "evidence.h"
 #include "states.h"
-
-/* A device silent to so many multicast requests is not waited for by further rounds. */
-#define SILENT_ROUNDS_MAX 5
 
 /* So few silent devices, or one in so many of all, are asked one by one: a request to the group
  * makes all of it answer. */
 #define ALONE_MAX   8
 #define ALONE_SHARE 25
 
-/* Whoever answers only when it is asked alone does not hear the group. */
-#define ALONE_TIMES_MAX 3
-
-/* A round is planned so that probably less than one device in two rounds needs another. */
-#define OPEN_MAX  0.5
-#define OPEN_NONE 0.1 /* so little needs no fragment: they are asked again */
-
-/* Of struct device: loss. */
-#define LOSS_UNIT 255.0
-
-/* Fragments over which an earlier estimate of the loss fades. */
-#define LOSS_MEMORY 32.0
-
-#define FIRST_LOSS_MAX 0.3
-
-#define COMPANY_MIN   50 /* devices that have shown how they count, ... */
-#define COMPANY_RATIO 8  /* ... for each one that is in doubt */
-
-#define SURE_FRAMES 2 /* see status_is_nearly_sure() */
+/* So little open needs no fragment: they are asked again. */
+#define OPEN_NONE 0.1
 
 /* A device may lose the answer that it is preparing by a frame that follows at once (LBM). */
 #define STATUS_PAUSE_MS 4000
@@ -140,84 +119,6 @@ enum transmission_state status_on_frame(struct deployment *d)
     return has_fragments(d) ? TRANSMISSION_TRANSMIT : TRANSMISSION_STATUS;
 }
 
-/* what the devices said */
-
-static struct reception reception_of(const struct deployment *d, const struct device *dev)
-{
-    struct reception_counts counts = {
-        .fragment_count = d->params.fragment_count,
-        .sent = dev->counted_at > 0 ? dev->counted_at : 1u,
-        .sent_max = dev->same_since,
-        .received = dev->received_count,
-        .missing = dev->missing_count,
-        .is_repeated = d->transmission.repeat_count > 1,
-        .coded_loss = dev->loss / LOSS_UNIT,
-    };
-    return reception_estimate(&counts);
-}
-
-/* So many fragments after its count was first seen, a count that stayed proves something. */
-static unsigned proof_number(const struct deployment *d, const struct device *dev)
-{
-    struct reception_counts counts = {
-        .fragment_count = d->params.fragment_count,
-        .sent = dev->same_since > 0 ? dev->same_since : 1u,
-        .sent_max = dev->same_since,
-        .received = dev->received_count,
-        .missing = dev->missing_count,
-    };
-    if (d->transmission.repeat_count == 1 &&
-        status_is_nearly_sure(dev->received_count, dev->missing_count, d->params.fragment_count,
-                              dev->counted_at)) {
-        return dev->same_since + SURE_FRAMES;
-    }
-    return dev->same_since + reception_proof_frames(reception_estimate(&counts).loss);
-}
-
-/* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
-static bool company_does(const struct deployment *d, const struct device *dev)
-{
-    return (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 && d->company_count >= COMPANY_MIN &&
-           d->company_count >= COMPANY_RATIO * d->naive_count;
-}
-
-static bool counts_truly(const struct device *dev)
-{
-    return (dev->flags & DEVICE_COUNTS_TRULY) != 0;
-}
-
-/* Whether what it lacks is known, and it is not silent for good. */
-static bool is_open(const struct device *dev)
-{
-    bool is_heard = (dev->flags & DEVICE_ANSWERED) != 0 || dev->unsent_count < SILENT_ROUNDS_MAX;
-
-    if (dev->alone_count >= ALONE_TIMES_MAX) {
-        return false;
-    }
-    return dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_HAS_STATUS) != 0 && is_heard;
-}
-
-static bool has_said_incomplete(const struct deployment *d, const struct device *dev)
-{
-    return dev->received_count < d->params.fragment_count;
-}
-
-/*
- * Whoever has hardly anything of all that was sent, or got nothing more though it listened, takes no
- * fragments: it is not in the session, out of reach, or has lost what it had.
- */
-static bool takes_nothing(const struct deployment *d, const struct device *dev)
-{
-    const struct transmission *t = &d->transmission;
-    unsigned since = t->is_unicast_status ? t->next_number - 1u : t->asked_number;
-
-    if (!is_open(dev) || (dev->flags & (DEVICE_ANSWERED | DEVICE_OWES)) != DEVICE_ANSWERED ||
-        !has_said_incomplete(d, dev) || since < d->params.fragment_count) {
-        return false;
-    }
-    return reception_of(d, dev).loss >= RECEPTION_LOSS_MAX || since >= proof_number(d, dev);
-}
-
 static void leave_out(struct deployment *d, struct device *dev)
 {
     device_set_aside(d, dev,
@@ -249,45 +150,6 @@ static void finalize_all(struct deployment *d, enum reason stop)
 
 /* planning */
 
-/* How many devices will probably need still more when the fragments up to `number` are sent. */
-static double open_devices(const struct deployment *d, unsigned number)
-{
-    double open = 0.0;
-
-    for (uint32_t i = 0; i < d->params.device_count; i++) {
-        const struct device *dev = &d->devices[i];
-        if (!is_open(dev)) {
-            continue;
-        }
-        struct reception r = reception_of(d, dev);
-        unsigned sent = dev->counted_at > 0 ? dev->counted_at : 1u;
-        r.loss = dev->loss / LOSS_UNIT;
-        if (r.rows > 0) {
-            open += reception_open(&r, sent, number > sent ? number - sent : 0);
-        } else {
-            open += proof_number(d, dev) > number;
-        }
-    }
-    return open;
-}
-
-/* The number of the last fragment that the next round needs: the smallest that leaves few open. */
-static unsigned plan_last_number(const struct deployment *d)
-{
-    unsigned low = d->transmission.next_number - 1u; /* perhaps what flew meanwhile is enough */
-    unsigned high = FRAG_NUMBER_MAX;
-
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (open_devices(d, middle) <= OPEN_MAX) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
 /* A device says that it lacks `rows`: they are sent while the others still answer. */
 static void raise_last_number(struct deployment *d, const struct device *dev)
 {
@@ -297,7 +159,7 @@ static void raise_last_number(struct deployment *d, const struct device *dev)
     if (r.rows == 0 || t->round >= d->params.rounds_max || dev->counted_at == 0) {
         return;
     }
-    double number = dev->counted_at + r.rows / (1.0 - dev->loss / LOSS_UNIT);
+    double number = dev->counted_at + r.rows / (1.0 - recent_loss(dev));
     if (number > FRAG_NUMBER_MAX) {
         number = FRAG_NUMBER_MAX;
     }
@@ -312,23 +174,6 @@ static void deliver(struct deployment *d, struct device *dev)
     dev->call = CALL_NONE;
     device_set_deadline(d, dev, DEPLOYMENT_NEVER);
     device_set_stage(d, dev, DEVICE_DELIVERED);
-}
-
-/* Whether what it said is enough by now: its company has shown how to read it. */
-static bool is_proven(const struct deployment *d, const struct device *dev)
-{
-    struct frag_session_status_ans ans = {.received_count = dev->received_count,
-                                          .missing_count = dev->missing_count};
-    struct status_facts facts = {
-        .fragment_count = d->params.fragment_count,
-        .sent = dev->same_since,
-        .is_repeated = d->transmission.repeat_count > 1,
-        .counts_truly = counts_truly(dev),
-        .company_does = company_does(d, dev),
-        .company_shows_all = d->all_count >= COMPANY_MIN &&
-                             d->all_count >= COMPANY_RATIO * (d->company_count - d->all_count),
-    };
-    return is_open(dev) && status_read(&ans, &facts) == STATUS_COMPLETE;
 }
 
 /* Goes through the answers. Returns how many devices were silent and are still worth a request to
@@ -408,15 +253,6 @@ static uint32_t alone_max(const struct deployment *d)
     uint32_t share = d->params.device_count / ALONE_SHARE;
 
     return share > ALONE_MAX ? share : ALONE_MAX;
-}
-
-/* Whether what it says when asked alone can prove that it is complete: not of a LoRaMac-node, which
- * never says that none is missing. */
-static bool can_prove_alone(const struct deployment *d, const struct device *dev)
-{
-    bool stays_above_0 = dev->missing_count > 0 && !has_said_incomplete(d, dev);
-
-    return company_does(d, dev) || (counts_truly(dev) && !stays_above_0);
 }
 
 /* The few that are left need probably no fragment, and what they say alone can prove it. */
@@ -545,42 +381,6 @@ static void on_single_answer(struct deployment *d, struct device *dev, bool has_
     }
 }
 
-/*
- * Losses come in bursts: what was lost lately says more about what comes than the whole, and one
- * answer alone is not believed if it says that most is lost.
- */
-static void take_counts(struct deployment *d, struct device *dev,
-                        const struct frag_session_status_ans *ans, uint16_t counted_at)
-{
-    double loss = dev->loss / LOSS_UNIT;
-    bool had_status = (dev->flags & DEVICE_HAS_STATUS) != 0;
-    unsigned sent =
-        counted_at > dev->counted_at ? (unsigned)counted_at - dev->counted_at : 0u;
-
-    /* A count that stays says nothing: the device may be complete. */
-    bool has_moved = dev->received_count != ans->received_count;
-    if (had_status && sent > 0 && has_moved) {
-        unsigned came = ans->received_count > dev->received_count
-                            ? (unsigned)ans->received_count - dev->received_count
-                            : 0;
-        unsigned solved = dev->missing_count > ans->missing_count
-                              ? (unsigned)dev->missing_count - ans->missing_count
-                              : 0;
-        double recent = 1.0 - (double)(solved > 0 ? solved : came) / sent;
-        double weight = sent / (sent + LOSS_MEMORY);
-        loss += weight * ((recent > 0.0 ? recent : 0.0) - loss);
-    }
-    dev->counted_at = counted_at;
-    dev->received_count = ans->received_count;
-    dev->missing_count = ans->missing_count;
-    if (!had_status) {
-        loss = reception_of(d, dev).loss;
-        loss = loss < FIRST_LOSS_MAX ? loss : FIRST_LOSS_MAX;
-    }
-    loss = loss < RECEPTION_LOSS_MAX ? loss : RECEPTION_LOSS_MAX;
-    dev->loss = (uint8_t)(loss * LOSS_UNIT + 0.5);
-}
-
 bool status_is_worth_more(struct deployment *d, struct device *dev)
 {
     bool has_spoken = (dev->flags & DEVICE_HAS_STATUS) != 0; /* and may lose much */
@@ -621,17 +421,9 @@ void status_on_answer(struct deployment *d, struct device *dev,
      */
     bool is_to_group = t->has_status_request && !t->is_unicast_status &&
                        received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
-    struct status_facts facts = {
-        .fragment_count = d->params.fragment_count,
-        .sent = sent,
-        .is_repeated = t->repeat_count > 1,
-        .counts_truly = counts_truly(dev),
-        .company_does = company_does(d, dev),
-        .company_shows_all = d->all_count >= COMPANY_MIN &&
-                             d->all_count >= COMPANY_RATIO * (d->company_count - d->all_count),
-        .is_frozen = is_to_group && is_same_count && (dev->flags & DEVICE_OWES) == 0 &&
-                     t->asked_number >= proof_number(d, dev),
-    };
+    bool is_frozen = is_to_group && is_same_count && (dev->flags & DEVICE_OWES) == 0 &&
+                     t->asked_number >= proof_number(d, dev);
+    struct status_facts facts = status_facts_of(d, dev, sent, is_frozen);
 
     switch (status_read(ans, &facts)) {
     case STATUS_COMPLETE:
@@ -653,28 +445,7 @@ void status_on_answer(struct deployment *d, struct device *dev,
     if (!is_to_group && !t->is_unicast_status) {
         return; /* of an older request, while fragments flow: what it counted is not known */
     }
-    if (!is_same_count) {
-        dev->same_since = sent;
-    }
     take_counts(d, dev, ans, is_to_group ? t->asked_number : sent);
-    if (status_shows_true_count(ans, d->params.fragment_count, dev->counted_at,
-                                dev->same_since)) {
-        device_set_flag(d, dev, DEVICE_COUNTS_TRULY, true);
-    }
-    if (status_shows_company_count(ans, d->params.fragment_count, dev->counted_at,
-                                   dev->same_since)) {
-        device_set_flag(d, dev, DEVICE_SHOWS_COUNT, true);
-        device_set_flag(d, dev, DEVICE_SHOWS_ALL,
-                        status_shows_all_lost(ans, d->params.fragment_count, dev->counted_at));
-    }
-    if (status_shows_naive_count(ans, d->params.fragment_count, dev->counted_at)) {
-        device_set_flag(d, dev, DEVICE_COUNTS_NAIVELY, true);
-    }
-    if (ans->received_count > 0) {
-        device_set_flag(d, dev, DEVICE_HAS_FRAGMENTATION, true);
-    }
-    device_set_flag(d, dev, DEVICE_HAS_STATUS, true);
-    device_touch(d, dev);
     if (t->is_unicast_status) {
         on_single_answer(d, dev, had_status && !is_same_count, is_same);
     } else {

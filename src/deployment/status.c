@@ -3,13 +3,6 @@
 /* Fragments beyond M: in small blocks even sixteen of them may leave a row missing (seed 10224). */
 #define SURPLUS 40
 
-/* In large ones 24 are enough (one in ten million). */
-#define LARGE_COUNT   200
-#define LARGE_SURPLUS 24
-
-/* A LoRaMac-node that hears fragments has heard one of the last so many. */
-#define BEHIND 16
-
 /* So many coded fragments are not all lost by a device that counts truly. */
 #define CODED_MIN 8
 
@@ -56,14 +49,6 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
         return STATUS_COMPLETE;
     }
     return STATUS_AMBIGUOUS;
-}
-
-bool status_is_nearly_sure(unsigned received, unsigned missing, unsigned fragment_count,
-                           unsigned sent)
-{
-    unsigned surplus = fragment_count < LARGE_COUNT ? SURPLUS : LARGE_SURPLUS;
-
-    return missing == 0 && received >= fragment_count + surplus && received + BEHIND < sent;
 }
 
 bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count,

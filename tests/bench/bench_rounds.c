@@ -17,8 +17,7 @@
 #include "bench/bench.h"
 #include "deployment/deployment.h"
 #include "fec/rows.h"
-#include "lorawan/airtime.h"
-#include "lorawan/fragmentation.h"
+#include "lib/params.h"
 
 #define M              500
 #define DEVICES        1000
@@ -28,7 +27,7 @@
 #define NOW_MS         INT64_C(1800000000000)
 #define GAP_MS         3700 /* EU868 DR5, 239 octets, 10 % */
 #define ANSWER_LOSS    0.1
-#define STATUS_PORT    201
+#define STATUS_PORT    201 /* as test_params() has it */
 #define ANSWER_SIZE    5
 #define STATUS_KEY     0x57A7u
 #define UPLINK_KEY     0x0B1Eu
@@ -322,33 +321,19 @@ static void step(struct run *run, struct deployment_event *event)
 static struct deployment_params params_of(const struct world *w)
 {
     double coded = M * w->expected_loss / (1.0 - w->expected_loss);
-    struct deployment_params p = {
-        .device_count = DEVICES,
-        .fragment_count = M,
-        .fragment_size = 239,
-        .coded_count = (uint16_t)(coded + 0.999),
-        .mc_addr = 1,
-        .region = REGION_EU868,
-        .data_rate = 5,
-        .frequency_hz = 869525000,
-        .time_out = 15,
-        .port_multicast_setup = 200,
-        .port_fragmentation = STATUS_PORT,
-        .port_clock_sync = 202,
-        .frame_airtime_ms = GAP_MS / 10 - 1,
-        .margin_ms = 1000,
-        .scheduler_interval_ms = 1000,
-        .duty_cycle = 0.1,
-        .gateways_max = 1,
-        .attempts_max = 10,
-        .quorum_percent = 90,
-        .setup_limit_ms = 86400000,
-        .rounds_max = 60,
-        .sessions_max = 10,
-        .repairs_max = 0,
-        .combine_setup = true,
-        .leap_s = 18,
-    };
+    struct deployment_params p = test_params(DEVICES);
+
+    p.fragment_count = M;
+    p.fragment_size = 239;
+    p.coded_count = (uint16_t)(coded + 0.999);
+    p.padding_size = 0;
+    p.frame_airtime_ms = GAP_MS / 10 - 1;
+    p.margin_ms = 1000;
+    p.gateways_max = 1;
+    p.attempts_max = 10;
+    p.rounds_max = 60;
+    p.sessions_max = 10;
+    p.repairs_max = 0;
     p.block_ack_delay = deployment_block_ack_delay(DEVICES, 400);
     return p;
 }
