@@ -296,12 +296,14 @@ char *bytea_text(const uint8_t *octets, size_t size)
 static void add_transmission(struct pg_batch *batch, const struct store_start *start,
                              const char *id)
 {
-    const struct transmission nothing = {.next_number = 1,
-                                         .last_number = start->params.fragment_count, .repeat_count = 1};
-    char texts[32][FIELD_TEXT_SIZE];
+    const struct transmission nothing = {
+        .next_number = 1, .last_number = start->params.fragment_count, .repeat_count = 1};
+    char texts[PG_PARAMS_MAX][FIELD_TEXT_SIZE];
     char *sealed = bytea_text(start->mc_key_sealed, start->mc_key_sealed_size);
     const char *params[PG_PARAMS_MAX] = {id, start->mc_key_id, sealed};
     struct text sql;
+
+    assert(transmission_field_count + 3 <= PG_PARAMS_MAX);
     FILE *stream = text_begin(&sql);
 
     fputs("INSERT INTO transmission (deployment_id, mc_key_id, mc_key_sealed", stream);
