@@ -4,6 +4,7 @@
  * what the operator stops and starts again.
  */
 #include <assert.h>
+#include <math.h>
 
 #include "deployment/reception.h"
 #include "states.h"
@@ -124,9 +125,18 @@ static unsigned repeats_for(const struct deployment *d, const struct device *dev
     if (dev->missing_count == 0) {
         return 0; /* it holds none at all */
     }
-    /* Its counts stand where its memory was full. */
-    return reception_repeats((double)dev->missing_count / (heard + dev->missing_count),
-                             d->params.fragment_count, dev->missing_count, REPEATS_MAX);
+    /* Its counts stand where its memory was full. So few losses tell the rate but roughly: rather
+     * once more than in vain. */
+    double missing = dev->missing_count;
+    double loss = missing / (heard + missing);
+    unsigned count = d->params.fragment_count;
+    unsigned repeats = reception_repeats(loss * (1.0 + 1.0 / sqrt(missing)), count,
+                                         dev->missing_count, REPEATS_MAX);
+
+    if (repeats == 0 && reception_repeats(loss, count, dev->missing_count, REPEATS_MAX) > 0) {
+        repeats = REPEATS_MAX;
+    }
+    return repeats;
 }
 
 static void take_into_pass(struct deployment *d, struct device *dev, int64_t begin_ms)

@@ -76,6 +76,7 @@ void status_enter(struct deployment *d)
 {
     struct transmission *t = &d->transmission;
 
+    t->is_unicast_status = false;
     if (t->has_status_request) { /* fragments have flown meanwhile */
         transmission_set_deadline(d, t->status_until_ms);
     } else {
