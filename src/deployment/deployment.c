@@ -314,7 +314,8 @@ static bool is_sane_device(const struct transmission *t, const struct device *de
         dev->command >= COMMAND_COUNT || dev->flags >= DEVICE_FLAGS_END || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
         return false;
     }
-    bool is_terminal = device_stage_is_terminal((enum device_stage)dev->stage);
+    bool is_idle = dev->stage == DEVICE_SET_ASIDE ||
+                   device_stage_is_terminal((enum device_stage)dev->stage);
     bool has_deadline = dev->deadline_ms != DEPLOYMENT_NEVER;
 
     bool is_out = dev->stage == DEVICE_FAILED || dev->stage == DEVICE_SET_ASIDE;
@@ -322,8 +323,8 @@ static bool is_sane_device(const struct transmission *t, const struct device *de
     return is_out == (dev->reason != REASON_NONE) &&
            (dev->call == CALL_NONE || dev->command != COMMAND_NONE) &&
            /* Nothing that waits for a time may wait for ever. */
-           (is_terminal ? !has_deadline && dev->call == CALL_NONE
-                        : has_deadline || (dev->call != CALL_QUEUED && dev->call != CALL_SENT)) &&
+           (is_idle ? !has_deadline && dev->call == CALL_NONE
+                    : has_deadline || (dev->call != CALL_QUEUED && dev->call != CALL_SENT)) &&
            is_stage_of(t->state, (enum device_stage)dev->stage);
 }
 
