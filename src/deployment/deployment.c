@@ -314,8 +314,7 @@ static bool is_sane_device(const struct transmission *t, const struct device *de
         dev->command >= COMMAND_COUNT || dev->flags >= DEVICE_FLAGS_END || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
         return false;
     }
-    bool is_idle = dev->stage == DEVICE_SET_ASIDE ||
-                   device_stage_is_terminal((enum device_stage)dev->stage);
+    bool is_idle = device_is_out(dev);
     bool has_deadline = dev->deadline_ms != DEPLOYMENT_NEVER;
 
     bool is_out = dev->stage == DEVICE_FAILED || dev->stage == DEVICE_SET_ASIDE;
@@ -396,7 +395,7 @@ static void after_gap(struct deployment *d)
 {
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
+        if (device_is_out(dev)) {
             continue;
         }
         if (dev->call == CALL_QUEUED) {

@@ -37,6 +37,12 @@ static const struct stage_rule stage_rules[DEVICE_STAGE_COUNT] = {
     [DEVICE_FAILED] = {COMMAND_NONE, REASON_NONE, REASON_NONE},
 };
 
+bool device_is_out(const struct device *dev)
+{
+    return dev->stage == DEVICE_SET_ASIDE ||
+           device_stage_is_terminal((enum device_stage)dev->stage);
+}
+
 static enum device_command stage_command(const struct deployment *d, const struct device *dev)
 {
     enum device_command command = stage_rules[dev->stage].command;
@@ -210,8 +216,7 @@ void device_on_resume(struct deployment *d, struct device *dev)
     bool is_idle = dev->call == CALL_NONE && dev->deadline_ms == DEPLOYMENT_NEVER;
     bool has_spoken = dev->stage == DEVICE_RECEIVING && (dev->flags & DEVICE_ANSWERED) != 0;
 
-    if (is_idle && dev->stage != DEVICE_SET_ASIDE && !device_stage_is_terminal(dev->stage) &&
-        !has_spoken && may_speak(d, dev)) {
+    if (is_idle && !device_is_out(dev) && !has_spoken && may_speak(d, dev)) {
         device_set_deadline(d, dev, d->now_ms);
     }
 }

@@ -43,6 +43,8 @@ void device_set_flag(struct deployment *d, struct device *dev, unsigned flag, bo
 void device_set_stage(struct deployment *d, struct device *dev, enum device_stage stage);
 
 /* device.c: the pipeline of one device */
+/* Nothing is to be said to it, for now or for ever. */
+bool device_is_out(const struct device *dev);
 void device_fail(struct deployment *d, struct device *dev, enum reason reason, uint8_t bits);
 /* Fails it with the reason of its stage: not sent, or no answer. */
 void device_give_up(struct deployment *d, struct device *dev);

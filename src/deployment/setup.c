@@ -25,7 +25,7 @@ void plan_session(struct deployment *d)
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         const struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
+        if (device_is_out(dev)) {
             continue;
         }
         if (dev->uplink_interval_s > slowest_s) {
@@ -56,7 +56,7 @@ static void move_session(struct deployment *d)
     note(d, NOTE_NO_DEVICE, NOTE_SESSION_MOVED, d->transmission.session_time_ms / 1000, 0);
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (!device_stage_is_terminal(dev->stage) && dev->stage != DEVICE_SET_ASIDE) {
+        if (!device_is_out(dev)) {
             device_session_moved(d, dev);
         }
     }
@@ -96,7 +96,7 @@ void enter_setup(struct deployment *d)
     plan_session(d);
     for (uint32_t i = 0; t->session_number == 1 && i < d->params.device_count; i++) {
         /* What a device said unasked, while the group was being made, may have ended it. */
-        if (!device_stage_is_terminal((enum device_stage)d->devices[i].stage)) {
+        if (!device_is_out(&d->devices[i])) {
             device_set_deadline(d, &d->devices[i], d->now_ms);
         }
     }
@@ -138,7 +138,7 @@ enum transmission_state setup_timer(struct deployment *d, const struct deploymen
     }
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (!device_stage_is_terminal(dev->stage) && dev->stage != DEVICE_SET_ASIDE) {
+        if (!device_is_out(dev)) {
             device_give_up(d, dev);
         }
     }
@@ -170,7 +170,7 @@ static void set_aside_the_rest(struct deployment *d)
 {
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         struct device *dev = &d->devices[i];
-        if (device_stage_is_terminal(dev->stage) || dev->stage == DEVICE_SET_ASIDE) {
+        if (device_is_out(dev)) {
             continue;
         }
         if (dev->stage != DEVICE_RECEIVING && !may_take_part(dev)) {
