@@ -1,7 +1,6 @@
 """Devices as they are: every outcome has its own reason, and the devices' own memory agrees."""
 import datetime
 import hashlib
-import time
 import unittest
 
 from e2e import EndToEnd
@@ -80,32 +79,6 @@ class Devices(EndToEnd):
         started = self.rig.sql("SELECT started_ms >= extract(epoch FROM start_at) * 1000 FROM fuotad.transmission t "
                                "JOIN fuotad.deployment d ON d.id = t.deployment_id")
         self.assertEqual(started, "t")
-
-    def test_pause_and_resume(self):
-        self.start_all("--devices", "4", "--uplink-interval", "60", "--loss", "0.2")
-        deployment = self.create("--data-rate", "5")
-        self.rig.ctl("deployment", "start", deployment)
-        self.wait_until(deployment, lambda shown: (shown["fragments_sent"] or 0) >= 5)
-        self.rig.ctl("deployment", "pause", deployment)
-        time.sleep(1)  # the one that was on its way
-        paused = self.show(deployment)
-        self.assertTrue(paused["is_paused"])
-        time.sleep(3)
-        self.assertEqual(self.show(deployment)["frames_sent"], paused["frames_sent"])
-        self.assertNotEqual(self.rig.ctl("deployment", "pause", deployment, check=False).returncode, 0)
-        self.rig.ctl("deployment", "resume", deployment)
-        ended = self.wait_for_end(deployment)
-        self.assertEqual((ended["state"], ended["is_paused"]), ("completed", False))
-        self.assertGreater(ended["round"], 1)
-
-    def test_a_small_memory_gets_a_further_pass(self):
-        self.start_all("--devices", "3", "--uplink-interval", "60", "--loss", "0.3", "--device-limit", "4", "--kind", "lbm")
-        deployment = self.create("--data-rate", "5", "--unicast-attempts", "20")
-        self.rig.ctl("deployment", "start", deployment)
-        ended = self.wait_for_end(deployment)
-        self.assertEqual((ended["state"], ended["repair_number"]), ("completed", 1))
-        report = self.rig.report()
-        self.assertEqual({d["sha256"] for d in report["devices"]}, {hashlib.sha256(self.data).hexdigest()})
 
     def test_abort_and_retry(self):
         self.start_all("--devices", "4", "--uplink-interval", "60")
