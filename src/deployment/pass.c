@@ -83,6 +83,7 @@ enum transmission_state next_session(struct deployment *d)
 {
     struct transmission *t = &d->transmission;
     int64_t begin_ms = next_setup_ms(d);
+    const unsigned needed = DEVICE_HAS_VERSION | DEVICE_HAS_GROUP | DEVICE_HAS_FRAGMENTATION;
 
     if (!may_open_session(d)) {
         t->last_number = (uint16_t)(t->next_number - 1);
@@ -94,7 +95,7 @@ enum transmission_state next_session(struct deployment *d)
         if (dev->stage != DEVICE_RECEIVING) {
             continue;
         }
-        if ((dev->flags & DEVICE_HAS_FRAGMENTATION) == 0) {
+        if ((dev->flags & needed) != needed) {
             /* Never confirmed, nor has it counted a fragment: asking again might erase some. */
             device_set_aside(d, dev, REASON_FRAGMENTATION_NO_ANSWER, 0);
         } else {
@@ -106,7 +107,7 @@ enum transmission_state next_session(struct deployment *d)
             device_begin_set_up(d, dev, begin_ms);
         }
     }
-    if (d->stage_count[DEVICE_SESSION] == 0) {
+    if (pending_count(d) == 0) {
         return next_pass(d);
     }
     return plan_next(d, begin_ms);
