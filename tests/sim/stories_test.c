@@ -620,6 +620,7 @@ static void what_does_not_fit_one_session_goes_into_the_next(void **state)
     run(&o, DAY_MS);
     assert_all_delivered();
     assert_in_range(sim.stored.session_number, 2, 10);
+    assert_int_equal(sim.stored.repair_number, 0);
     sim_release(&sim);
     o.sessions_max = 1;
     run(&o, DAY_MS);
@@ -636,6 +637,7 @@ static void a_pause_across_the_end_of_the_session_costs_a_session(void **state)
     run(&o, DAY_MS);
     assert_all_delivered();
     assert_int_equal(sim.stored.session_number, 2);
+    assert_int_equal(sim.stored.repair_number, 0);
     sim_release(&sim);
     o.paused = (struct sim_window){30000, 8 * HOUR_MS}; /* in the set-up */
     run(&o, DAY_MS);
