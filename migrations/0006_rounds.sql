@@ -25,6 +25,7 @@ ALTER TABLE deployment_device
 -- What runs already goes on as it was begun: one pass, one session, the six further batches that it may have had.
 UPDATE transmission t SET round = t.round + 1, setup_started_ms = t.started_ms, time_out = (d.params->>'time_out')::integer,
     session_number = CASE WHEN t.state = 'create_group' THEN 0 ELSE 1 END, asked_number = t.next_number - 1,
+    has_status_request = t.has_status_request AND t.state = 'status',
     status_until_ms = CASE WHEN t.deadline_ms < 253402300799999 THEN t.deadline_ms ELSE 0 END
     FROM deployment d WHERE d.id = t.deployment_id AND d.params IS NOT NULL;
 UPDATE deployment_device SET same_since = counted_at;
