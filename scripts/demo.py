@@ -130,7 +130,8 @@ def verdict(args, rig, deployment, image, sha256, started):
     lies = [d["dev_eui"] for d in devices if d["stage"] == "delivered" and d["sha256"] != sha256]
     result = {
         "devices": len(devices), "updated": holding, "failed": failed, "sha256": sha256, "per_device": devices,
-        "state": shown["state"], "frames_sent": shown["frames_sent"], "rounds": shown["round"], "sessions": shown["session_number"], "repair_passes": shown["repair_number"],
+        "state": shown["state"], "frames_sent": shown["frames_sent"], "rounds": shown["round"],
+        "sessions": shown["session_number"], "repair_passes": shown["repair_number"],
         "fragment_count": shown["fragment_count"], "coded_count": shown["coded_count"],
         "fragment_size": shown["fragment_size"], "fragments_repeated": report["fragments_seen"].get("repeated_n"),
         "seconds_real": round(time.monotonic() - started, 1), "seconds_simulated": report["protocol_seconds"],

@@ -51,7 +51,7 @@ const char *transmission_state_name(enum transmission_state state);
     X(DEVICE_SESSION, "session", false)             /* McClassCSessionReq */                       \
     X(DEVICE_RECEIVING, "receiving", false)         /* set up; fragments, then status */           \
     X(DEVICE_SET_ASIDE, "set_aside", false) /* this pass is over for it; perhaps a further one */  \
-    X(DEVICE_DELIVERED, "delivered", true)          /* holds the image by its own evidence */      \
+    X(DEVICE_DELIVERED, "delivered", true)  /* holds the image by its own evidence */              \
     X(DEVICE_FAILED, "failed", true)
 
 enum device_stage {
@@ -104,8 +104,8 @@ enum device_flag {
     DEVICE_COUNTS_TRULY = 1 << 9, /* its MissingFrag 0 is meant: status_shows_true_count() */
     DEVICE_SPOKE = 1 << 10,       /* asked alone, it has answered once */
     DEVICE_COUNTS_NAIVELY = 1 << 11, /* it may be a Zephyr: status_shows_naive_count() */
-    DEVICE_SHOWS_COUNT = 1 << 12, /* status_shows_company_count(): tells how others count, too */
-    DEVICE_SHOWS_ALL = 1 << 13,   /* ... and status_shows_all_lost() */
+    DEVICE_SHOWS_COUNT = 1 << 12,    /* status_shows_company_count(): tells how others count, too */
+    DEVICE_SHOWS_ALL = 1 << 13,      /* ... and reception_shows_all_lost() */
     DEVICE_FLAGS_END = 1 << 14,
 };
 
@@ -166,9 +166,9 @@ struct transmission {
     bool is_unicast_status;  /* STATUS asks one by one */
     int64_t started_ms;
     int64_t setup_started_ms; /* of the session that is next, or of the present one */
-    int64_t session_time_ms; /* SessionTime */
-    int64_t last_session_ms; /* the SessionTime before; 0: none */
-    uint8_t time_out;        /* the session lasts 2^time_out s */
+    int64_t session_time_ms;  /* SessionTime */
+    int64_t last_session_ms;  /* the SessionTime before; 0: none */
+    uint8_t time_out;         /* the session lasts 2^time_out s */
     int64_t deadline_ms;
     int64_t next_emission_ms; /* not before this may the next frame be on air */
     uint32_t f_cnt;           /* counter of the next frame */
@@ -183,7 +183,7 @@ struct transmission {
     uint8_t repeat_count;     /* times that each uncoded fragment of this pass is sent */
     uint8_t repeat_index;     /* times that the next fragment was sent already */
     bool is_paused;
-    int64_t paused_ms;        /* since when */
+    int64_t paused_ms;     /* since when */
     uint8_t failure_count; /* calls of the group that failed in a row */
     enum frame_kind frame_kind;
     enum frame_call frame_call;
@@ -303,12 +303,12 @@ struct deployment_action {
     X(NOTE_SESSION_MOVED, "session_moved") /* value: new SessionTime, Unix seconds */              \
     X(NOTE_TAKEN_OVER, "taken_over")       /* value: N of the next fragment, detail: sent anew */  \
     X(NOTE_SESSION_FULL, "session_full")   /* value: N of the first fragment not sent */           \
-    X(NOTE_ROUND, "round")         /* value: the round that begins, detail: N of its last row */   \
-    X(NOTE_SESSION, "session")     /* value: number of the session that is planned */              \
-    X(NOTE_REPAIR, "repair")       /* value: devices of the pass that begins, detail: how often */ \
-                                   /* each uncoded fragment is sent */                             \
-    X(NOTE_STOPPED, "stopped")     /* value: enum reason why no further round follows */           \
-    X(NOTE_PAUSED, "paused")       /* value: 1: paused, 0: goes on */
+    X(NOTE_ROUND, "round")     /* value: the round that begins, detail: N of its last row */       \
+    X(NOTE_SESSION, "session") /* value: number of the session that is planned */                  \
+    X(NOTE_REPAIR, "repair")   /* value: devices of the pass that begins, detail: how often */     \
+                               /* each uncoded fragment is sent */                                 \
+    X(NOTE_STOPPED, "stopped") /* value: enum reason why no further round follows */               \
+    X(NOTE_PAUSED, "paused")   /* value: 1: paused, 0: goes on */
 
 enum note_kind {
 #define NOTE_ENUM(code, name) code,

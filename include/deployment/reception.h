@@ -28,6 +28,10 @@ struct reception {
     unsigned rows; /* independent coded rows still needed; 0: perhaps none */
 };
 
+/* Whether MissingFrag is about what the device has lost, as the specification has it, and not
+ * counted down as LBM does: of losses at the same rate, M / sent are uncoded fragments. */
+bool reception_shows_all_lost(const struct reception_counts *counts);
+
 /* Reads the counts as the stacks mean them (docs/deployment.md has the table). */
 struct reception reception_estimate(const struct reception_counts *counts);
 

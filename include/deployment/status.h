@@ -26,10 +26,10 @@ enum status_verdict {
 struct status_facts {
     unsigned fragment_count; /* M */
     unsigned sent;           /* fragments enqueued, at most, when the device counted */
-    bool is_repeated;        /* uncoded fragments are sent several times: repeats are counted, too */
-    bool counts_truly;       /* status_shows_true_count() of an earlier answer */
-    bool company_does;       /* status_shows_company_count() of many others */
-    bool company_shows_all;  /* ... and status_shows_all_lost() */
+    bool is_repeated;       /* uncoded fragments are sent several times: repeats are counted, too */
+    bool counts_truly;      /* status_shows_true_count() of an earlier answer */
+    bool company_does;      /* status_shows_company_count() of many others */
+    bool company_shows_all; /* ... and reception_shows_all_lost() */
     bool is_frozen; /* it gave the same NbFragReceived before, at least reception_proof_frames()
                        coded fragments were sent since, and it hears the group */
 };
@@ -38,9 +38,9 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
                                 const struct status_facts *facts);
 
 /*
- * Whether the answer, given when `sent` fragments at least and `sent_max` at most were enqueued, shows
- * that MissingFrag 0 of this device will mean what it says: it is no Zephyr, no LoRaMac-node that may
- * still come to 256 lost ones, and no LBM that lacks 256 more than it says.
+ * Whether the answer, given when `sent` fragments at least and `sent_max` at most were enqueued,
+ * shows that MissingFrag 0 of this device will mean what it says: it is no Zephyr, no LoRaMac-node
+ * that may still come to 256 lost ones, and no LBM that lacks 256 more than it says.
  */
 bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
                              unsigned sent, unsigned sent_max);
@@ -53,10 +53,5 @@ bool status_shows_naive_count(const struct frag_session_status_ans *ans, unsigne
  * devices is taken to be true of their company. */
 bool status_shows_company_count(const struct frag_session_status_ans *ans, unsigned fragment_count,
                                 unsigned sent, unsigned sent_max);
-
-/* Whether MissingFrag is about what the device has lost, as the specification has it, and not counted
- * down as LBM does, whose 0 may be 256. */
-bool status_shows_all_lost(const struct frag_session_status_ans *ans, unsigned fragment_count,
-                           unsigned sent);
 
 #endif

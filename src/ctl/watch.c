@@ -20,7 +20,7 @@
 #define TURN_MS     1000
 #define BLOCK_LINES 5
 #define LINE_SIZE   256
-#define PHASE_SIZE 160
+#define PHASE_SIZE  160
 
 const struct option deployment_watch_options[] = {
     {OPTION_FLAG, "quiet", NULL, "print the end only"},

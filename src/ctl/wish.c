@@ -21,8 +21,8 @@ static void pause_ms(long ms)
 }
 
 /*
- * POST deployments/ID/start, pause, resume or abort; follows the request until the daemon has taken care
- * of it. What stood in the way is printed in full.
+ * POST deployments/ID/start, pause, resume or abort; follows the request until the daemon has taken
+ * care of it. What stood in the way is printed in full.
  */
 enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
                           const char *kind, const char *done)

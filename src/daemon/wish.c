@@ -329,8 +329,7 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)config->default_min_gap_ms;
     p->duty_cycle = region_duty_cycle(p->region, p->frequency_hz);
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
-    p->time_out =
-        deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
+    p->time_out = deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
     if (wish->airtime_budget_s > 0.0) {
         double frames = floor(1000.0 * wish->airtime_budget_s / p->frame_airtime_ms);
         p->frames_max = frames < UINT32_MAX ? (uint32_t)frames : UINT32_MAX;

@@ -279,8 +279,7 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
            (unsigned)t->frame_kind <= FRAME_STATUS &&
            (unsigned)t->frame_call <= FRAME_CALL_UNKNOWN &&
            t->gateway_count <= DEPLOYMENT_GATEWAYS_MAX && t->next_number >= 1 &&
-           t->last_number <= FRAG_NUMBER_MAX &&
-           t->next_number <= t->last_number + 1 &&
+           t->last_number <= FRAG_NUMBER_MAX && t->next_number <= t->last_number + 1 &&
            (t->frame_call == FRAME_CALL_NONE || t->frame_kind != FRAME_FRAGMENT ||
             t->next_number <= t->last_number) &&
            t->clean_index <= p->device_count &&
@@ -289,8 +288,8 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
             t->resume_state == TRANSMISSION_STATUS) &&
            t->time_out <= 15 && t->repeat_count >= 1 && t->repeat_index < t->repeat_count &&
            t->asked_number < t->next_number && is_time(t->status_until_ms) &&
-           is_time(t->setup_started_ms) && is_time(t->last_session_ms) && is_time(t->paused_ms) && is_time(t->started_ms) &&
-           is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
+           is_time(t->setup_started_ms) && is_time(t->last_session_ms) && is_time(t->paused_ms) &&
+           is_time(t->started_ms) && is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
            is_time(t->frame_emission_ms) && is_deadline(t->deadline_ms);
 }
 
@@ -311,7 +310,8 @@ static bool is_stage_of(enum transmission_state state, enum device_stage stage)
 static bool is_sane_device(const struct transmission *t, const struct device *dev)
 {
     if (dev->stage >= DEVICE_STAGE_COUNT || dev->reason >= REASON_COUNT || dev->call > CALL_SENT ||
-        dev->command >= COMMAND_COUNT || dev->flags >= DEVICE_FLAGS_END || !is_time(dev->sent_ms) || !is_deadline(dev->deadline_ms)) {
+        dev->command >= COMMAND_COUNT || dev->flags >= DEVICE_FLAGS_END || !is_time(dev->sent_ms) ||
+        !is_deadline(dev->deadline_ms)) {
         return false;
     }
     bool is_idle = device_is_out(dev);

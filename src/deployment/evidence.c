@@ -15,24 +15,25 @@
 #define COMPANY_RATIO 8  /* ... for each one that is in doubt */
 
 /* As if it had counted when `sent` fragments were enqueued. */
-static struct reception reception_at(const struct deployment *d, const struct device *dev,
-                                     unsigned sent)
+static struct reception_counts counts_at(const struct deployment *d, const struct device *dev,
+                                         unsigned sent)
 {
-    struct reception_counts counts = {
+    return (struct reception_counts){
         .fragment_count = d->params.fragment_count,
         .sent = sent > 0 ? sent : 1,
         .sent_max = dev->same_since,
         .received = dev->received_count,
         .missing = dev->missing_count,
         .is_repeated = d->transmission.repeat_count > 1,
-        .coded_loss = dev->loss / LOSS_UNIT,
+        .coded_loss = recent_loss(dev),
     };
-    return reception_estimate(&counts);
 }
 
 struct reception reception_of(const struct deployment *d, const struct device *dev)
 {
-    return reception_at(d, dev, dev->counted_at);
+    struct reception_counts counts = counts_at(d, dev, dev->counted_at);
+
+    return reception_estimate(&counts);
 }
 
 double recent_loss(const struct device *dev)
@@ -42,7 +43,9 @@ double recent_loss(const struct device *dev)
 
 unsigned proof_number(const struct deployment *d, const struct device *dev)
 {
-    return dev->same_since + reception_proof_frames(reception_at(d, dev, dev->same_since).loss);
+    struct reception_counts counts = counts_at(d, dev, dev->same_since);
+
+    return dev->same_since + reception_proof_frames(reception_estimate(&counts).loss);
 }
 
 /* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
@@ -83,8 +86,7 @@ struct status_facts status_facts_of(const struct deployment *d, const struct dev
         .is_repeated = d->transmission.repeat_count > 1,
         .counts_truly = counts_truly(dev),
         .company_does = company_does(d, dev),
-        .company_shows_all =
-            d->all_count >= COMPANY_MIN && d->all_count >= COMPANY_RATIO * others,
+        .company_shows_all = d->all_count >= COMPANY_MIN && d->all_count >= COMPANY_RATIO * others,
         .is_frozen = is_frozen,
     };
 }
@@ -163,12 +165,11 @@ unsigned plan_last_number(const struct deployment *d)
  * answer alone is not believed if it says that most is lost.
  */
 static void take_loss_and_counts(struct deployment *d, struct device *dev,
-                        const struct frag_session_status_ans *ans, uint16_t counted_at)
+                                 const struct frag_session_status_ans *ans, uint16_t counted_at)
 {
-    double loss = dev->loss / LOSS_UNIT;
+    double loss = recent_loss(dev);
     bool had_status = (dev->flags & DEVICE_HAS_STATUS) != 0;
-    unsigned sent =
-        counted_at > dev->counted_at ? (unsigned)counted_at - dev->counted_at : 0u;
+    unsigned sent = counted_at > dev->counted_at ? (unsigned)counted_at - dev->counted_at : 0u;
 
     /* A count that stays says nothing: the device may be complete. */
     bool has_moved = dev->received_count != ans->received_count;
@@ -208,7 +209,8 @@ void take_counts(struct deployment *d, struct device *dev,
     }
     if (status_shows_company_count(ans, count, counted_at, dev->same_since)) {
         device_set_flag(d, dev, DEVICE_SHOWS_COUNT, true);
-        device_set_flag(d, dev, DEVICE_SHOWS_ALL, status_shows_all_lost(ans, count, counted_at));
+        struct reception_counts counts = counts_at(d, dev, counted_at);
+        device_set_flag(d, dev, DEVICE_SHOWS_ALL, reception_shows_all_lost(&counts));
     }
     if (status_shows_naive_count(ans, count, counted_at)) {
         device_set_flag(d, dev, DEVICE_COUNTS_NAIVELY, true);

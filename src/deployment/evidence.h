@@ -1,6 +1,6 @@
 /*
- * evidence.h - what the counts that a device gave say: whether it is complete, whether it takes what
- * is sent, and how much more it needs. For rounds.c, which decides what follows.
+ * evidence.h - what the counts that a device gave say: whether it is complete, whether it takes
+ * what is sent, and how much more it needs. For rounds.c, which decides what follows.
  */
 #ifndef DEPLOYMENT_EVIDENCE_H
 #define DEPLOYMENT_EVIDENCE_H
@@ -36,8 +36,8 @@ bool is_proven(const struct deployment *d, const struct device *dev);
  * never says that none is missing. */
 bool can_prove_alone(const struct deployment *d, const struct device *dev);
 /*
- * Whoever has hardly anything of all that was sent, or got nothing more though it listened, takes no
- * fragments: it is not in the session, out of reach, or has lost what it had.
+ * Whoever has hardly anything of all that was sent, or got nothing more though it listened, takes
+ * no fragments: it is not in the session, out of reach, or has lost what it had.
  */
 bool takes_nothing(const struct deployment *d, const struct device *dev);
 

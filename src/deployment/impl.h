@@ -13,9 +13,9 @@ struct deployment {
     bool is_transmission_changed;
     uint32_t stage_count[DEVICE_STAGE_COUNT];
     uint32_t answered_count; /* RECEIVING devices with DEVICE_ANSWERED */
-    uint32_t company_count; /* devices with DEVICE_SHOWS_COUNT */
-    uint32_t all_count;     /* ... and DEVICE_SHOWS_ALL */
-    uint32_t naive_count;   /* devices with DEVICE_COUNTS_NAIVELY */
+    uint32_t company_count;  /* devices with DEVICE_SHOWS_COUNT */
+    uint32_t all_count;      /* ... and DEVICE_SHOWS_ALL */
+    uint32_t naive_count;    /* devices with DEVICE_COUNTS_NAIVELY */
     uint32_t heap_size;      /* devices with a deadline */
     uint32_t dirty_count;
     uint32_t note_first, note_count, note_capacity; /* a ring */
@@ -24,7 +24,7 @@ struct deployment {
     uint32_t *dirty; /* indices of changed devices */
     uint8_t *is_dirty;
     struct deployment_note *notes;
-    bool is_new_setup; /* a further session's, to be entered */
+    bool is_new_setup;       /* a further session's, to be entered */
     bool is_group_call_open; /* creating, adding gateways, reading or deleting is under way */
     /* during a step */
     int64_t now_ms;
@@ -79,7 +79,8 @@ void transmission_enter(struct deployment *d, enum transmission_state state);
 bool transmission_is_before_session(const struct deployment *d);
 
 /* take_over.c */
-/* Another daemon's group is still there: the take-over is under way, or failed. It goes in RELEASE. */
+/* Another daemon's group is still there: the take-over is under way, or failed. It goes in RELEASE.
+ */
 bool has_old_group(const struct transmission *t);
 
 /* rounds.c: the state STATUS, and what is sent next */

@@ -9,7 +9,7 @@
 #define SESSION_FRAMES_MIN 16
 
 /* Room for so many rounds after the frames, and fragments in each. */
-#define SPARE_ROUNDS      6
+#define SPARE_ROUNDS     6
 #define SPARE_ROUND_ROWS 8
 
 struct range_check {
@@ -62,8 +62,8 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
         return ERR_LIMIT;
     }
     unsigned gateways = p->gateway_count > 0 ? p->gateway_count : p->gateways_max;
-    int64_t need_ms = DEPLOYMENT_SESSION_GUARD_MS +
-                      SESSION_FRAMES_MIN * (int64_t)deployment_gap_ms(p, gateways);
+    int64_t need_ms =
+        DEPLOYMENT_SESSION_GUARD_MS + SESSION_FRAMES_MIN * (int64_t)deployment_gap_ms(p, gateways);
     if (need_ms > INT64_C(1000) << p->time_out) {
         *ret_field = "time_out";
         return ERR_LIMIT;

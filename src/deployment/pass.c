@@ -1,7 +1,7 @@
 /*
- * pass.c - what follows a session and a pass: a further session of the same pass for the frames that
- * are planned, a further pass from N = 1 for the devices that coded fragments alone cannot help, and
- * what the operator stops and starts again.
+ * pass.c - what follows a session and a pass: a further session of the same pass for the frames
+ * that are planned, a further pass from N = 1 for the devices that coded fragments alone cannot
+ * help, and what the operator stops and starts again.
  */
 #include <assert.h>
 #include <math.h>
@@ -32,8 +32,8 @@ bool may_repair(const struct deployment *d)
 {
     const struct transmission *t = &d->transmission;
 
-    return t->repair_number < d->params.repairs_max &&
-           t->session_number < d->params.sessions_max && stop_reason(d) == REASON_NONE;
+    return t->repair_number < d->params.repairs_max && t->session_number < d->params.sessions_max &&
+           stop_reason(d) == REASON_NONE;
 }
 
 int64_t next_setup_ms(const struct deployment *d)
@@ -64,8 +64,7 @@ static enum transmission_state plan_next(struct deployment *d, int64_t begin_ms)
 
     d->is_new_setup = true;
     t->setup_started_ms = begin_ms;
-    t->time_out =
-        deployment_time_out(&d->params, deployment_gateway_count(d), planned_frames(d));
+    t->time_out = deployment_time_out(&d->params, deployment_gateway_count(d), planned_frames(d));
     t->has_gateways = false;
     t->has_status_request = false;
     t->is_unicast_status = false;
@@ -75,8 +74,7 @@ static enum transmission_state plan_next(struct deployment *d, int64_t begin_ms)
 
 bool may_open_session(const struct deployment *d)
 {
-    return d->transmission.session_number < d->params.sessions_max &&
-           stop_reason(d) == REASON_NONE;
+    return d->transmission.session_number < d->params.sessions_max && stop_reason(d) == REASON_NONE;
 }
 
 enum transmission_state next_session(struct deployment *d)
@@ -99,10 +97,9 @@ enum transmission_state next_session(struct deployment *d)
             /* Never confirmed, nor has it counted a fragment: asking again might erase some. */
             device_set_aside(d, dev, REASON_FRAGMENTATION_NO_ANSWER, 0);
         } else {
-            device_set_flag(d, dev,
-                            DEVICE_HAS_SESSION | DEVICE_SESSION_SENT | DEVICE_ANSWERED |
-                                DEVICE_SPOKE,
-                            false);
+            device_set_flag(
+                d, dev, DEVICE_HAS_SESSION | DEVICE_SESSION_SENT | DEVICE_ANSWERED | DEVICE_SPOKE,
+                false);
             dev->resync_count = 0;
             device_begin_set_up(d, dev, begin_ms);
         }
@@ -143,8 +140,7 @@ static unsigned repeats_for(const struct deployment *d, const struct device *dev
 static void take_into_pass(struct deployment *d, struct device *dev, int64_t begin_ms)
 {
     unsigned lost = DEVICE_HAS_FRAGMENTATION | DEVICE_HAS_SESSION | DEVICE_SESSION_SENT |
-                    DEVICE_REJOINED | DEVICE_HAS_STATUS | DEVICE_ANSWERED |
-                    DEVICE_SPOKE;
+                    DEVICE_REJOINED | DEVICE_HAS_STATUS | DEVICE_ANSWERED | DEVICE_SPOKE;
 
     if (dev->reason == REASON_SESSION_LOST) {
         lost |= DEVICE_HAS_GROUP; /* who has restarted may have lost that, too */

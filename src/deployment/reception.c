@@ -16,6 +16,9 @@
 /* Fragments beyond M after which hardly any block is unsolved. */
 #define SURPLUS 32
 
+/* Less than this share of what is expected is clearly less. */
+#define LOST_SHARE 0.8
+
 #define PROOF_FRAMES_MIN 6
 #define PROOF_CHANCE     1e-6
 
@@ -38,15 +41,24 @@ static struct reception read_last_and_lost(const struct reception_counts *c)
     return r;
 }
 
+static unsigned lost_of(const struct reception_counts *c)
+{
+    return c->sent > c->received ? c->sent - c->received : 0;
+}
+
+bool reception_shows_all_lost(const struct reception_counts *c)
+{
+    return c->missing * (double)c->sent >= LOST_SHARE * lost_of(c) * (double)c->fragment_count;
+}
+
 struct reception reception_estimate(const struct reception_counts *c)
 {
     assert(c->fragment_count > 0 && c->sent > 0);
     if (c->received + c->missing > c->sent_max + ON_ITS_WAY && !c->is_repeated) {
         return read_last_and_lost(c);
     }
-    unsigned lost = c->sent > c->received ? c->sent - c->received : 0;
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
-    struct reception r = {.loss = clamp_loss((double)lost / c->sent)};
+    struct reception r = {.loss = clamp_loss((double)lost_of(c) / c->sent)};
 
     if (c->is_repeated) {
         /* By the specification MissingFrag stays until the block is solved. */
@@ -55,20 +67,14 @@ struct reception reception_estimate(const struct reception_counts *c)
         r.rows = rows > 1.0 ? (unsigned)ceil(rows) : c->missing > 0;
         return r;
     }
-    /*
-     * By the specification MissingFrag stays at the uncoded ones lost until the block is solved: M /
-     * sent of all that was lost. Where it is clearly less, it counts down (LBM), and says itself
-     * what is needed.
-     */
     /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
      * ago: whether its count moves will tell. */
     if (c->received >= c->fragment_count + SURPLUS) {
         r.rows = 0;
         return r;
     }
-    bool counts_down = c->missing * (double)c->sent < 0.8 * lost * (double)c->fragment_count;
-
-    r.rows = counts_down && c->missing > behind ? c->missing : behind;
+    /* Counted down, MissingFrag says itself what is needed. */
+    r.rows = !reception_shows_all_lost(c) && c->missing > behind ? c->missing : behind;
     if (r.rows == 0 && c->missing > 0) {
         r.rows = 1;
     }

@@ -1,11 +1,11 @@
 /*
  * rounds.c - the state STATUS: who has the image, and what is sent next.
  *
- * When the planned fragments are sent, the whole group is asked by one multicast request, which only
- * a device that hears the group answers. Each answer says how many rows the device still needs, and
- * fragments go on flowing while others still answer. When all have answered, or had the time to, the
- * next round is planned: so many new coded fragments as will probably do for all. Whoever stays
- * silent, and who is left when no further fragment is allowed, is asked alone.
+ * When the planned fragments are sent, the whole group is asked by one multicast request, which
+ * only a device that hears the group answers. Each answer says how many rows the device still
+ * needs, and fragments go on flowing while others still answer. When all have answered, or had the
+ * time to, the next round is planned: so many new coded fragments as will probably do for all.
+ * Whoever stays silent, and who is left when no further fragment is allowed, is asked alone.
  */
 #include <assert.h>
 
@@ -122,10 +122,9 @@ enum transmission_state status_on_frame(struct deployment *d)
 
 static void leave_out(struct deployment *d, struct device *dev)
 {
-    device_set_aside(d, dev,
-                     (dev->flags & DEVICE_REJOINED) != 0 ? REASON_SESSION_LOST
-                                                         : REASON_GROUP_NOT_HEARD,
-                     dev->missing_count);
+    device_set_aside(
+        d, dev, (dev->flags & DEVICE_REJOINED) != 0 ? REASON_SESSION_LOST : REASON_GROUP_NOT_HEARD,
+        dev->missing_count);
 }
 
 /* No further round: what the device said last is final. */
@@ -225,8 +224,8 @@ static enum transmission_state begin_round(struct deployment *d)
 }
 
 /*
- * Plans new fragments for the devices whose need is known. Whether another round is worth it: whoever
- * lacks nothing must still say so to the group.
+ * Plans new fragments for the devices whose need is known. Whether another round is worth it:
+ * whoever lacks nothing must still say so to the group.
  */
 static bool plan_round(struct deployment *d)
 {
@@ -237,7 +236,8 @@ static bool plan_round(struct deployment *d)
     for (uint32_t i = 0; i < d->params.device_count && !is_any_open; i++) {
         is_any_open = is_open(&d->devices[i]);
     }
-    if (number == t->asked_number && open_devices(d, number) > OPEN_NONE && number < FRAG_NUMBER_MAX) {
+    if (number == t->asked_number && open_devices(d, number) > OPEN_NONE &&
+        number < FRAG_NUMBER_MAX) {
         number++; /* some device needs a row, though hardly any does */
     }
     if (number < t->next_number && !session_has_room(d, 1)) {
@@ -358,8 +358,8 @@ static void on_group_answer(struct deployment *d, struct device *dev)
 }
 
 /*
- * An answer of a device that is asked alone. A slow device may answer an older request: only what it
- * says twice in a row is its last word.
+ * An answer of a device that is asked alone. A slow device may answer an older request: only what
+ * it says twice in a row is its last word.
  */
 static void on_single_answer(struct deployment *d, struct device *dev, bool has_moved, bool is_same)
 {
@@ -432,7 +432,8 @@ void status_on_answer(struct deployment *d, struct device *dev,
         return;
     case STATUS_NO_MEMORY:
         if ((dev->flags & DEVICE_OWES) != 0) {
-            device_set_flag(d, dev, DEVICE_OWES, false); /* of the pass before; the next one counts */
+            device_set_flag(d, dev, DEVICE_OWES,
+                            false); /* of the pass before; the next one counts */
             return;
         }
         dev->received_count = ans->received_count;

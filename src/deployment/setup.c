@@ -37,8 +37,7 @@ void plan_session(struct deployment *d)
     }
     unsigned lost =
         d->params.attempts_max < SETUP_LOST_MAX ? d->params.attempts_max : SETUP_LOST_MAX;
-    int64_t end_ms = begin_ms + INT64_C(1000) * slowest_s * (lost + exchanges) +
-                     SETUP_EXTRA_MS +
+    int64_t end_ms = begin_ms + INT64_C(1000) * slowest_s * (lost + exchanges) + SETUP_EXTRA_MS +
                      (int64_t)pending_count(d) * exchanges * SETUP_DOWNLINK_MS;
     int64_t limit_ms = setup_end_limit_ms(d);
     if (end_ms > limit_ms && limit_ms > begin_ms) {

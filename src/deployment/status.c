@@ -6,9 +6,6 @@
 /* So many coded fragments are not all lost by a device that counts truly. */
 #define CODED_MIN 8
 
-/* Of what a device lost at the same rate, so much are uncoded fragments at least. */
-#define LOST_SHARE 0.8
-
 /* A LoRaMac-node that heard the request has heard one of so many. */
 #define CODED_ENOUGH 64
 
@@ -82,12 +79,4 @@ bool status_shows_company_count(const struct frag_session_status_ans *ans, unsig
     return status_shows_true_count(ans, fragment_count, sent, sent_max) &&
            sent >= fragment_count + CODED_MIN && ans->received_count < fragment_count &&
            (unsigned)ans->received_count + ans->missing_count <= sent;
-}
-
-bool status_shows_all_lost(const struct frag_session_status_ans *ans, unsigned fragment_count,
-                           unsigned sent)
-{
-    double lost = sent > ans->received_count ? sent - ans->received_count : 0.0;
-
-    return ans->missing_count * (double)sent >= LOST_SHARE * lost * fragment_count;
 }

@@ -267,20 +267,21 @@ void store_request_add(struct store *store, const struct uuid *id, const char *k
     const char *params[] = {id_text, kind, deployment_id};
 
     uuid_format(id, id_text);
-    store_ask_json(store->writer,
-                   "WITH d AS (SELECT * FROM deployment WHERE id = $3 AND CASE $2::text "
-                   "WHEN 'start' THEN state IN ('draft', 'scheduled') "
-                   "WHEN 'abort' THEN state IN ('running', 'scheduled') "
-                   "WHEN 'pause' THEN state = 'running' AND suspended IS NULL AND NOT EXISTS (SELECT 1 "
-                   "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused) "
-                   "ELSE state = 'running' AND (suspended IS NOT NULL OR EXISTS (SELECT 1 "
-                   "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused)) "
-                   "END), "
-                   "told AS (SELECT pg_notify('fuotad', 'request ' || d.slot_index) FROM d), "
-                   "r AS (INSERT INTO request (id, kind, deployment_id) "
-                   "SELECT $1, $2::text, d.id FROM d, told RETURNING *) "
-                   "SELECT " REQUEST_JSON " FROM r",
-                   3, params, ERR_WRONG_STATE, done, arg);
+    store_ask_json(
+        store->writer,
+        "WITH d AS (SELECT * FROM deployment WHERE id = $3 AND CASE $2::text "
+        "WHEN 'start' THEN state IN ('draft', 'scheduled') "
+        "WHEN 'abort' THEN state IN ('running', 'scheduled') "
+        "WHEN 'pause' THEN state = 'running' AND suspended IS NULL AND NOT EXISTS (SELECT 1 "
+        "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused) "
+        "ELSE state = 'running' AND (suspended IS NOT NULL OR EXISTS (SELECT 1 "
+        "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused)) "
+        "END), "
+        "told AS (SELECT pg_notify('fuotad', 'request ' || d.slot_index) FROM d), "
+        "r AS (INSERT INTO request (id, kind, deployment_id) "
+        "SELECT $1, $2::text, d.id FROM d, told RETURNING *) "
+        "SELECT " REQUEST_JSON " FROM r",
+        3, params, ERR_WRONG_STATE, done, arg);
 }
 
 void store_request_get(struct store *store, const char *id, store_json_fn *done, void *arg)

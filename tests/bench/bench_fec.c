@@ -14,10 +14,10 @@
 #include "fec/encoder.h"
 #include "fec_baseline.h"
 
-#define ENCODE_RUNS  7
+#define ENCODE_RUNS       7
 #define SYSTEMATIC_TRIALS 20000
-#define O2_GOAL      30.0
-#define O3_GOAL      5.0
+#define O2_GOAL           30.0
+#define O3_GOAL           5.0
 #define CODED_TRIALS      6000
 
 static void *allocate(size_t size)
@@ -132,7 +132,8 @@ static void bench_encode(enum fec_version version, unsigned count, unsigned size
 }
 
 struct extra {
-    double mean, within_7, above_10; /* of rows beyond the lost; the last two are shares of trials */
+    double mean, within_7,
+        above_10; /* of rows beyond the lost; the last two are shares of trials */
 };
 
 /* How many coded fragments beyond the lost ones a device needs. Ranks only. */

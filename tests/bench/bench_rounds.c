@@ -2,9 +2,9 @@
  * bench_rounds.c - how many frames the rounds cost, beside the ideal and beside fixed redundancy.
  *
  * The core runs as in the daemon; the air and the devices are modelled here, each device with its
- * own Gaussian elimination. What a device hears follows from seed, device and fragment number alone,
- * so that the same world can be asked for the ideal: the number at which the last device would have
- * been complete, had everybody known everything.
+ * own Gaussian elimination. What a device hears follows from seed, device and fragment number
+ * alone, so that the same world can be asked for the ideal: the number at which the last device
+ * would have been complete, had everybody known everything.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -19,20 +19,20 @@
 #include "fec/rows.h"
 #include "lib/params.h"
 
-#define M              500
-#define DEVICES        1000
-#define SEEDS          200
-#define NUMBERS        3000 /* more than any device needs */
-#define WORDS          (M / 64 + 1)
-#define NOW_MS         INT64_C(1800000000000)
-#define GAP_MS         3700 /* EU868 DR5, 239 octets, 10 % */
-#define ANSWER_LOSS    0.1
-#define STATUS_PORT    201 /* as test_params() has it */
-#define ANSWER_SIZE    5
-#define STATUS_KEY     0x57A7u
-#define UPLINK_KEY     0x0B1Eu
-#define FIXED_KEY      0x10C0u
-#define LOST_MAX       (WORDS * 64)
+#define M           500
+#define DEVICES     1000
+#define SEEDS       200
+#define NUMBERS     3000 /* more than any device needs */
+#define WORDS       (M / 64 + 1)
+#define NOW_MS      INT64_C(1800000000000)
+#define GAP_MS      3700 /* EU868 DR5, 239 octets, 10 % */
+#define ANSWER_LOSS 0.1
+#define STATUS_PORT 201 /* as test_params() has it */
+#define ANSWER_SIZE 5
+#define STATUS_KEY  0x57A7u
+#define UPLINK_KEY  0x0B1Eu
+#define FIXED_KEY   0x10C0u
+#define LOST_MAX    (WORDS * 64)
 
 enum kind {
     KIND_SPECIFICATION, /* counts all, MissingFrag as it is */
@@ -229,7 +229,8 @@ static void answer(struct run *run, unsigned device, int64_t asked_ms)
 {
     const struct deployment_params *p = deployment_get_params(run->d);
     struct answer answer = {.device = device};
-    uint64_t bits = random_mix(random_mix(run->world->seed, STATUS_KEY), (uint64_t)asked_ms + device);
+    uint64_t bits =
+        random_mix(random_mix(run->world->seed, STATUS_KEY), (uint64_t)asked_ms + device);
 
     run->answers_sent++;
     if (draw(run->world, UPLINK_KEY, device, (uint64_t)asked_ms, ANSWER_LOSS)) {

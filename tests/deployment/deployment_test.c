@@ -144,7 +144,9 @@ static struct deployment *restored(void *memory, enum transmission_state state,
         .session_time_ms = NOW_MS + 600000,
         .deadline_ms = NOW_MS,
         .next_number = 1,
-        .last_number = 120, .repeat_count = 1, .time_out = 15,
+        .last_number = 120,
+        .repeat_count = 1,
+        .time_out = 15,
         .resume_state = TRANSMISSION_TRANSMIT,
         .has_group = state > TRANSMISSION_CREATE_GROUP && state < TRANSMISSION_DONE,
     };
@@ -160,8 +162,8 @@ static struct deployment *restored(void *memory, enum transmission_state state,
         devices[i].uplink_interval_s = 60;
         devices[i].stage = (uint8_t)stage;
         bool is_idle = device_stage_is_terminal(stage) || stage == DEVICE_SET_ASIDE;
-        devices[i].reason = stage == DEVICE_FAILED || stage == DEVICE_SET_ASIDE ? REASON_ABORTED
-                                                                                : REASON_NONE;
+        devices[i].reason =
+            stage == DEVICE_FAILED || stage == DEVICE_SET_ASIDE ? REASON_ABORTED : REASON_NONE;
         devices[i].call = is_idle ? CALL_NONE : (uint8_t)call;
         devices[i].command = COMMAND_GROUP;
         devices[i].flags = DEVICE_HAS_GROUP | DEVICE_HAS_VERSION;
@@ -177,9 +179,10 @@ static bool is_possible(enum transmission_state state, enum device_stage stage)
     bool is_session = state == TRANSMISSION_TRANSMIT || state == TRANSMISSION_STATUS ||
                       state == TRANSMISSION_TAKE_OVER;
 
-    return device_stage_is_terminal(stage) ? is_over
-                                           : !is_over && (!is_session || stage == DEVICE_RECEIVING ||
-                                                          stage == DEVICE_SET_ASIDE);
+    return device_stage_is_terminal(stage)
+               ? is_over
+               : !is_over &&
+                     (!is_session || stage == DEVICE_RECEIVING || stage == DEVICE_SET_ASIDE);
 }
 
 static const struct deployment_action *only_action(const struct deployment_actions *actions,
@@ -205,7 +208,9 @@ static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
         .session_time_ms = NOW_MS - 60000,
         .deadline_ms = NOW_MS,
         .next_number = 20,
-        .last_number = 120, .repeat_count = 1, .time_out = 15,
+        .last_number = 120,
+        .repeat_count = 1,
+        .time_out = 15,
         .f_cnt = 19,
         .frame_call = FRAME_CALL_OPEN, /* of fragment 20 */
         .has_group = true,
@@ -309,7 +314,9 @@ static void a_failed_take_over_is_not_forgotten_for_the_next(void **state)
         .session_time_ms = NOW_MS - INT64_C(32768000), /* 2^15 s: it is over */
         .deadline_ms = NOW_MS,
         .next_number = 121,
-        .last_number = 120, .repeat_count = 1, .time_out = 15,
+        .last_number = 120,
+        .repeat_count = 1,
+        .time_out = 15,
         .f_cnt = 150,
         .group_number = 1,
         .has_group = true,
@@ -389,7 +396,8 @@ static void restoring_refuses_what_was_never_written(void **state)
 {
     (void)state;
     struct deployment_params p = good_params();
-    struct transmission t = {.next_number = 1, .last_number = 120, .repeat_count = 1, .time_out = 15};
+    struct transmission t = {
+        .next_number = 1, .last_number = 120, .repeat_count = 1, .time_out = 15};
     struct device devices[DEVICE_COUNT] = {0};
     void *memory = malloc(deployment_size(DEVICE_COUNT));
     struct deployment *d = NULL;

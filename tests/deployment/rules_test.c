@@ -57,7 +57,9 @@ static struct transmission transmission(enum transmission_state state)
         .session_time_ms = state == TRANSMISSION_SETUP ? START_MS : NOW_MS - 60000,
         .deadline_ms = state == TRANSMISSION_SETUP ? START_MS - 90000 : NOW_MS,
         .next_number = 1,
-        .last_number = 120, .repeat_count = 1, .time_out = 15,
+        .last_number = 120,
+        .repeat_count = 1,
+        .time_out = 15,
     };
 }
 

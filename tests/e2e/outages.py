@@ -150,7 +150,8 @@ class Outage(EndToEnd):
             failed = [eui for eui, device in told.items() if device["stage"] == "failed"]
             self.assertEqual((shown["state"], shown["stages"]), ("completed", {"delivered": len(told)}),
                              self.timeline(failed[0]) if failed else "")
-        self.assertEqual(self.report["fragments_seen"]["repeated_n"], 0)
+        if self.rig.sql("SELECT max(repair_number) FROM fuotad.transmission") == "0":  # a further pass begins at 1 again
+            self.assertEqual(self.report["fragments_seen"]["repeated_n"], 0)
         return shown
 
 

@@ -85,9 +85,8 @@ static void check_state(const struct sim *sim, enum transmission_state from,
         [TRANSMISSION_SETUP] = 1u << TRANSMISSION_START_SESSION | 1u << TRANSMISSION_RELEASE,
         [TRANSMISSION_START_SESSION] =
             1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE,
-        [TRANSMISSION_TRANSMIT] =
-            1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_SETUP | 1u << TRANSMISSION_RELEASE |
-            1u << TRANSMISSION_TAKE_OVER,
+        [TRANSMISSION_TRANSMIT] = 1u << TRANSMISSION_STATUS | 1u << TRANSMISSION_SETUP |
+                                  1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
         [TRANSMISSION_STATUS] = 1u << TRANSMISSION_TRANSMIT | 1u << TRANSMISSION_SETUP |
                                 1u << TRANSMISSION_RELEASE | 1u << TRANSMISSION_TAKE_OVER,
         [TRANSMISSION_TAKE_OVER] =
@@ -144,8 +143,8 @@ static void check_device(const struct sim *sim, uint32_t i, const struct deploym
     }
     bool is_forward =
         to->stage > from->stage && from->stage != DEVICE_CLOCK && to->stage != DEVICE_CLOCK;
-    bool is_end = device_stage_is_terminal((enum device_stage)to->stage) ||
-                  to->stage == DEVICE_SET_ASIDE;
+    bool is_end =
+        device_stage_is_terminal((enum device_stage)to->stage) || to->stage == DEVICE_SET_ASIDE;
     if (was_over || (!is_forward && !is_end && !may_go_back(sim, i, event, from, to))) {
         sim_fail(sim, "device %u goes from %s to %s", i,
                  device_stage_name((enum device_stage)from->stage),
@@ -275,8 +274,8 @@ static void check_command(struct sim *sim, const struct deployment_action *actio
     check_rate(sim, action->device_index, "device");
     /* Unknown: the session moved in the same turn, and the queue will tell whether this is for the
      * new start. */
-    bool is_stored = (dev->call == CALL_OPEN || dev->call == CALL_UNKNOWN) &&
-                     dev->command == action->command;
+    bool is_stored =
+        (dev->call == CALL_OPEN || dev->call == CALL_UNKNOWN) && dev->command == action->command;
     if (!is_over && !is_stored) {
         sim_fail(sim, "a command to device %u goes out that is not stored", action->device_index);
     }

@@ -281,8 +281,8 @@ void network_call_lands(struct sim *sim, const struct sim_event *landing)
             event = create_group(sim, call);
             break;
         case DEPLOYMENT_ACTION_SET_GATEWAYS:
-            group->gateways = call->is_late ? group->gateways | call->gateway_mask
-                                            : call->gateway_mask;
+            group->gateways =
+                call->is_late ? group->gateways | call->gateway_mask : call->gateway_mask;
             event.kind = DEPLOYMENT_EVENT_GATEWAYS_SET;
             break;
         case DEPLOYMENT_ACTION_DELETE_GROUP:

@@ -195,9 +195,9 @@ static void plan_gap(struct sim *sim, const struct sim_window *window)
 static void plan_wish(struct sim *sim, enum sim_wish wish, int64_t at_ms)
 {
     if (at_ms > 0) {
-        sim_schedule(
-            sim, &(struct sim_event){
-                     .at_ms = sim->now_ms + at_ms, .kind = SIM_OPERATOR, .index = (uint32_t)wish});
+        sim_schedule(sim, &(struct sim_event){.at_ms = sim->now_ms + at_ms,
+                                              .kind = SIM_OPERATOR,
+                                              .index = (uint32_t)wish});
     }
 }
 
@@ -324,8 +324,7 @@ int64_t sim_bound_ms(const struct sim *sim)
     /* In each session the set-up, the frames, then in each round each device alone: it may fail to
      * be reached in every attempt and be silent in every other. Deleting the group may fail for
      * three hours. */
-    int64_t session_ms =
-        o->setup_limit_ms + 2 * DEPLOYMENT_SETUP_END_MS + (INT64_C(1000) << 15);
+    int64_t session_ms = o->setup_limit_ms + 2 * DEPLOYMENT_SETUP_END_MS + (INT64_C(1000) << 15);
     int64_t bound_ms =
         o->sessions_max * session_ms +
         (o->repairs_max + INT64_C(1)) * o->rounds_max * 3 * o->attempts_max * attempt_ms +

@@ -142,7 +142,7 @@ enum sim_event_kind {
     SIM_DOUBLE,    /* a device hears a downlink again */
     SIM_SCHEDULER, /* the network server looks for rows that are due */
     SIM_OPERATOR,  /* wishes `index` */
-    SIM_GAP, /* the daemon learns that events may be missing */
+    SIM_GAP,       /* the daemon learns that events may be missing */
 };
 
 struct sim_call {
@@ -199,8 +199,8 @@ struct sim_watch {
     struct transmission before; /* the step */
     struct device devices_before[SIM_DEVICES_MAX];
     bool has_jump_note;
-    uint8_t repair_number; /* of the pass whose numbers are counted */
-    int64_t last_session_ms[2]; /* begin and end of the session before the present one */
+    uint8_t repair_number;        /* of the pass whose numbers are counted */
+    int64_t last_session_ms[2];   /* begin and end of the session before the present one */
     bool is_frame_open;           /* a call of this daemon has not reported */
     int64_t frame_lands_by_ms;    /* when the last call that is not late reaches the server */
     int64_t frame_landed_ms;      /* the last frame that arrived, INT64_MIN / 2: none */

@@ -597,7 +597,8 @@ static void killed_in_every_state_of_a_round_it_goes_on(void **state)
     struct sim_options o = lossy();
 
     for (unsigned kind = 0; kind < SIM_KILL_COUNT; kind++) {
-        for (uint32_t step = 200; step < 700; step += 7) { /* from the middle of the first pass on */
+        for (uint32_t step = 200; step < 700;
+             step += 7) { /* from the middle of the first pass on */
             o.kill_at_step = step;
             o.kill = (enum sim_kill)kind;
             run(&o, DAY_MS);

@@ -603,8 +603,8 @@ static void what_started_is_loaded_as_new(void **state)
 {
     (void)state;
     struct deployment_params params = some_params();
-    const struct transmission nothing = {.next_number = 1, .last_number = params.fragment_count,
-                                         .repeat_count = 1};
+    const struct transmission nothing = {
+        .next_number = 1, .last_number = params.fragment_count, .repeat_count = 1};
 
     add_both(10);
     start(10, 20);
