@@ -173,8 +173,9 @@ struct transmission {
     int64_t next_emission_ms; /* not before this may the next frame be on air */
     uint32_t f_cnt;           /* counter of the next frame */
     uint32_t frame_count;     /* frames enqueued, for the operator */
-    uint16_t next_number;     /* N of the next fragment */
-    uint16_t last_number;     /* N of the last fragment that is planned */
+    /* Fragments are counted in the order in which they are sent; deployment_fragment_number() is N. */
+    uint16_t next_number;     /* of the next fragment */
+    uint16_t last_number;     /* of the last fragment that is planned */
     uint16_t asked_number;    /* fragments enqueued before the latest multicast status request */
     int64_t status_until_ms;  /* until when its answers are waited for */
     uint8_t round;            /* of this pass, from 1 */
@@ -372,6 +373,8 @@ const struct device *deployment_get_device(const struct deployment *d, uint32_t 
 uint32_t deployment_stage_count(const struct deployment *d, enum device_stage stage);
 bool deployment_is_done(const struct deployment *d);
 unsigned deployment_gateway_count(const struct deployment *d); /* on the group; at least 1 */
+/* N of the fragment that is sent as the `ordinal`-th, from 1: the same, unless rows are chosen. */
+unsigned deployment_fragment_number(const struct deployment *d, unsigned ordinal);
 
 /* What changed since the last call; each device at most once. The caller stores it. */
 bool deployment_take_transmission_change(struct deployment *d);

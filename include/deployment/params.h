@@ -39,6 +39,7 @@ struct deployment_params {
     uint8_t frag_index;      /* 0..3 */
     uint8_t block_ack_delay; /* 0..7 */
     uint8_t descriptor[4];
+    bool choose_rows; /* skip coded fragments with bad rows (fec/choice.h); small blocks only */
 
     /* the multicast group of TS005 */
     uint8_t mc_group_id; /* 0..3 */
@@ -82,10 +83,14 @@ struct deployment_params {
  * Checks every range; `*ret_field` (static text) names the first wrong one.
  *
  * ERR_RANGE  a field is out of its range
- * ERR_LIMIT  M + coded fragments exceed 16383, or the session is too short for a handful of frames
+ * ERR_LIMIT  M + coded fragments exceed 16383, rows are to be chosen for too small or too large a block, or the
+ *            session is too short for a handful of frames
  */
 MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
                                             const char **ret_field);
+
+/* Whether rows can be chosen for a block of so many uncoded fragments. */
+bool deployment_may_choose_rows(unsigned fragment_count);
 
 /* The time between the starts of two frames with `gateway_count` (>= 1) gateways: what the network
  * server's spacing, the duty cycle and the operator ask for. */

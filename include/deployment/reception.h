@@ -16,7 +16,7 @@
 struct reception_counts {
     unsigned fragment_count; /* M */
     unsigned sent;           /* fragments enqueued, at least, when the device counted; 1.. */
-    unsigned sent_max;       /* ... at most */
+    unsigned number_max;     /* N of the last one that may have been enqueued */
     unsigned received;       /* NbFragReceived */
     unsigned missing;        /* MissingFrag */
     bool is_repeated;        /* uncoded fragments are sent several times: `received` says little */

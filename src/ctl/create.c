@@ -38,6 +38,7 @@ const struct option deployment_create_options[] = {
     {OPTION_FLAG, "allow-bad-block-count", NULL, "accept a number of fragments with a weak code"},
     {OPTION_FLAG, "allow-any-class", NULL,
      "accept a device profile with neither class C nor TS005"},
+    {OPTION_FLAG, "consecutive-rows", NULL, "send every coded fragment, also where a choice is better"},
     {OPTION_FLAG, "start-now", NULL, "start it as well, and wait for the start"},
     {OPTION_END, NULL, NULL, NULL},
 };
@@ -212,6 +213,8 @@ static bool add_params(cJSON *json, const struct args *args)
         cJSON_AddTrueToObject(json, "allow_bad_block_count");
     if (args_has(args, "allow-any-class"))
         cJSON_AddTrueToObject(json, "allow_any_class");
+    if (args_has(args, "consecutive-rows"))
+        cJSON_AddTrueToObject(json, "consecutive_rows");
     return true;
 }
 

@@ -188,6 +188,7 @@ static const char *const known_members[] = {
     "min_gap_ms",
     "allow_bad_block_count",
     "allow_any_class",
+    "consecutive_rows",
     "class",
 };
 

@@ -214,6 +214,7 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
     read_gateways(object, problems, &w);
     w.allow_bad_block_count = read_bool(object, "allow_bad_block_count", problems);
     w.allow_any_class = read_bool(object, "allow_any_class", problems);
+    w.consecutive_rows = read_bool(object, "consecutive_rows", problems);
     *ret_wish = w;
 }
 
@@ -290,6 +291,7 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts,
     }
     p->fragment_size = (uint8_t)size;
     p->fragment_count = (uint16_t)count;
+    p->choose_rows = !wish->consecutive_rows && deployment_may_choose_rows((unsigned)count);
     p->padding_size = (uint8_t)(count * size - facts->image_size);
     p->coded_count = (uint16_t)coded;
 }

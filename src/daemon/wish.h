@@ -30,7 +30,7 @@ struct wish {
     uint8_t descriptor[4];
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
     size_t gateway_count;
-    bool allow_bad_block_count, allow_any_class;
+    bool allow_bad_block_count, allow_any_class, consecutive_rows;
 };
 
 /* What is no UTF-8 becomes '?': a text that was cut may end within a character. */

@@ -227,6 +227,10 @@ static struct deployment *lay_into(void *memory, const struct deployment_params 
     d->is_dirty = base + l.is_dirty;
     d->notes = (void *)(base + l.notes);
     d->note_capacity = l.note_capacity;
+    if (params->choose_rows) {
+        enum err err = fec_choose_rows(FEC_V1, params->fragment_count, d->chosen);
+        d->chosen_count = err == ERR_OK ? FEC_CHOICE_ROWS : 0;
+    }
     return d;
 }
 
@@ -331,7 +335,8 @@ enum err deployment_restore(void *memory, const struct deployment_params *params
                             const struct transmission *transmission, const struct device *devices,
                             struct deployment **ret)
 {
-    if (!is_sane_transmission(params, transmission)) {
+    if (!is_sane_transmission(params, transmission) ||
+        (params->choose_rows && !deployment_may_choose_rows(params->fragment_count))) {
         return ERR_FORMAT;
     }
     for (uint32_t i = 0; i < params->device_count; i++) {
@@ -341,6 +346,9 @@ enum err deployment_restore(void *memory, const struct deployment_params *params
     }
     struct deployment *d = lay_into(memory, params);
 
+    if (transmission->last_number > ordinal_max(d)) {
+        return ERR_FORMAT;
+    }
     d->transmission = *transmission;
     for (uint32_t i = 0; i < params->device_count; i++) {
         struct device *dev = &d->devices[i];

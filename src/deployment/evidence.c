@@ -21,7 +21,7 @@ static struct reception_counts counts_at(const struct deployment *d, const struc
     return (struct reception_counts){
         .fragment_count = d->params.fragment_count,
         .sent = sent > 0 ? sent : 1,
-        .sent_max = dev->same_since,
+        .number_max = deployment_fragment_number(d, dev->same_since),
         .received = dev->received_count,
         .missing = dev->missing_count,
         .is_repeated = d->transmission.repeat_count > 1,
@@ -145,7 +145,7 @@ double open_devices(const struct deployment *d, unsigned number)
 unsigned plan_last_number(const struct deployment *d)
 {
     unsigned low = d->transmission.next_number - 1u; /* perhaps what flew meanwhile is enough */
-    unsigned high = FRAG_NUMBER_MAX;
+    unsigned high = ordinal_max(d);
 
     while (low < high) {
         unsigned middle = (low + high) / 2;

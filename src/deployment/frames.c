@@ -1,4 +1,5 @@
 /* frames.c - pacing of the multicast frames: one Enqueue under way, never faster than the gap. */
+#include "fec/odds.h"
 #include "impl.h"
 
 /* The last frame leaves this long before the devices close their session. */
@@ -34,6 +35,23 @@ bool session_has_room(const struct deployment *d, unsigned count)
     int64_t gap_ms = deployment_gap_ms(&d->params, deployment_gateway_count(d));
 
     return next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
+}
+
+unsigned deployment_fragment_number(const struct deployment *d, unsigned ordinal)
+{
+    unsigned count = d->params.fragment_count;
+
+    return ordinal <= count
+               ? ordinal
+               : count + fec_seed_index(d->chosen, d->chosen_count, ordinal - count);
+}
+
+unsigned ordinal_max(const struct deployment *d)
+{
+    unsigned skipped =
+        d->chosen_count > 0 ? d->chosen[d->chosen_count - 1] - d->chosen_count : 0u;
+
+    return FRAG_NUMBER_MAX - skipped;
 }
 
 uint32_t frames_left(const struct deployment *d)
@@ -90,7 +108,8 @@ void frame_send(struct deployment *d, enum frame_kind kind)
     struct deployment_action *action = act(d, DEPLOYMENT_ACTION_FRAME);
 
     action->frame_kind = kind;
-    action->number = kind == FRAME_FRAGMENT ? t->next_number : 0;
+    action->number =
+        kind == FRAME_FRAGMENT ? (uint16_t)deployment_fragment_number(d, t->next_number) : 0;
     action->f_cnt = t->f_cnt;
     t->frame_call = FRAME_CALL_OPEN;
     t->frame_kind = kind;

@@ -5,12 +5,15 @@
 #define DEPLOYMENT_IMPL_H
 
 #include "deployment/deployment.h"
+#include "fec/choice.h"
 #include "lorawan/fragmentation.h"
 
 struct deployment {
     struct deployment_params params;
     struct transmission transmission;
     bool is_transmission_changed;
+    uint16_t chosen[FEC_CHOICE_ROWS]; /* seed indices of the first coded fragments */
+    unsigned chosen_count;            /* 0: all are sent */
     uint32_t stage_count[DEVICE_STAGE_COUNT];
     uint32_t answered_count; /* RECEIVING devices with DEVICE_ANSWERED */
     uint32_t company_count;  /* devices with DEVICE_SHOWS_COUNT */
@@ -115,6 +118,8 @@ void resume_it(struct deployment *d);
 
 /* frames.c: pacing of the multicast frames */
 int64_t session_end_ms(const struct deployment *d);
+/* The last ordinal whose N is within its 14 bits. */
+unsigned ordinal_max(const struct deployment *d);
 /* How many more frames the counter allows and the operator's limits. */
 uint32_t frames_left(const struct deployment *d);
 /* The next fragment is sent. */

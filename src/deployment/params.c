@@ -1,5 +1,6 @@
 #include "deployment/params.h"
 
+#include "fec/choice.h"
 #include "lorawan/fragmentation.h"
 #include "lorawan/multicast_setup.h"
 
@@ -57,6 +58,10 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
             return ERR_RANGE;
         }
     }
+    if (p->choose_rows && !deployment_may_choose_rows(p->fragment_count)) {
+        *ret_field = "choose_rows";
+        return ERR_LIMIT;
+    }
     if (p->fragment_count + p->coded_count > FRAG_NUMBER_MAX) {
         *ret_field = "coded_count";
         return ERR_LIMIT;
@@ -69,6 +74,11 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
         return ERR_LIMIT;
     }
     return ERR_OK;
+}
+
+bool deployment_may_choose_rows(unsigned fragment_count)
+{
+    return fragment_count >= FEC_CHOICE_COUNT_MIN && fragment_count <= FEC_CHOICE_COUNT_MAX;
 }
 
 static uint32_t server_gap_ms(const struct deployment_params *p, unsigned gateway_count)

@@ -54,7 +54,7 @@ bool reception_shows_all_lost(const struct reception_counts *c)
 struct reception reception_estimate(const struct reception_counts *c)
 {
     assert(c->fragment_count > 0 && c->sent > 0);
-    if (c->received + c->missing > c->sent_max + ON_ITS_WAY && !c->is_repeated) {
+    if (c->received + c->missing > c->number_max + ON_ITS_WAY && !c->is_repeated) {
         return read_last_and_lost(c);
     }
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;

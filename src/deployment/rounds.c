@@ -160,8 +160,8 @@ static void raise_last_number(struct deployment *d, const struct device *dev)
         return;
     }
     double number = dev->counted_at + r.rows / (1.0 - recent_loss(dev));
-    if (number > FRAG_NUMBER_MAX) {
-        number = FRAG_NUMBER_MAX;
+    if (number > ordinal_max(d)) {
+        number = ordinal_max(d);
     }
     if (number > t->last_number) {
         t->last_number = (uint16_t)number;
@@ -237,7 +237,7 @@ static bool plan_round(struct deployment *d)
         is_any_open = is_open(&d->devices[i]);
     }
     if (number == t->asked_number && open_devices(d, number) > OPEN_NONE &&
-        number < FRAG_NUMBER_MAX) {
+        number < ordinal_max(d)) {
         number++; /* some device needs a row, though hardly any does */
     }
     if (number < t->next_number && !session_has_room(d, 1)) {

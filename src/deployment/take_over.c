@@ -107,7 +107,8 @@ enum transmission_state take_over_queue(struct deployment *d, const struct deplo
     }
     t->frame_call = FRAME_CALL_NONE;
     uint16_t before = t->next_number;
-    while (t->next_number > 1 && is_queued(event, (uint16_t)(t->next_number - 1))) {
+    while (t->next_number > 1 &&
+           is_queued(event, (uint16_t)deployment_fragment_number(d, t->next_number - 1u))) {
         t->next_number--;
         t->repeat_index = 0;
     }

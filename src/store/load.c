@@ -89,8 +89,15 @@ static enum err parse_params(const char *json, struct deployment_params *params)
     enum err err = object == NULL ? ERR_FORMAT : ERR_OK;
 
     for (size_t f = 0; f < params_field_count && err == ERR_OK; f++) {
-        const char *text =
-            cJSON_GetStringValue(cJSON_GetObjectItem(object, params_fields[f].column));
+        const cJSON *item = cJSON_GetObjectItem(object, params_fields[f].column);
+        char plain[FIELD_TEXT_SIZE];
+        const char *text = cJSON_GetStringValue(item);
+        if (cJSON_IsNumber(item) || cJSON_IsBool(item)) { /* written by a migration */
+            text = plain;
+            if (!cJSON_PrintPreallocated((cJSON *)item, plain, sizeof(plain), false)) {
+                text = NULL;
+            }
+        }
         err = text == NULL ? ERR_FORMAT : field_parse(&params_fields[f], text, params);
     }
     cJSON_Delete(object);

@@ -4,21 +4,27 @@
  * The times of the encoder include the rows; those of the baselines do not, their rows are ready.
  * Each is the best of several runs, one core. All results are compared with each other.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "bench.h"
+#include "fec/choice.h"
 #include "fec/decoder.h"
 #include "fec/encoder.h"
 #include "fec_baseline.h"
+#include "lib/odds.h"
 
 #define ENCODE_RUNS       7
 #define SYSTEMATIC_TRIALS 20000
 #define O2_GOAL           30.0
 #define O3_GOAL           5.0
 #define CODED_TRIALS      6000
+#define CHOSEN_TRIALS     200000
+#define CHOSEN_ROWS_MAX   400
+#define ODDS_TRIALS       40000
 
 static void *allocate(size_t size)
 {
@@ -203,8 +209,94 @@ static void bench_systematic(enum fec_version version, unsigned count, double lo
     bench_info(name, 100.0 * extra.above_10, "%", "lower");
 }
 
+/* Rows beyond the lost ones that a device receives of a small block, with and without the choice. */
+static void bench_chosen(enum fec_version version, unsigned count, double loss, bool is_chosen,
+                         bool has_goal)
+{
+    uint16_t indices[FEC_CHOICE_ROWS];
+    const unsigned index_count = is_chosen ? FEC_CHOICE_ROWS : 0;
+    void *memory = allocate(fec_decoder_size(count, 0));
+    struct random random;
+    struct extra extra = {0};
+    char name[128];
+
+    random_init(&random, 5);
+    must(fec_choose_rows(version, count, indices));
+    for (int run = 0; run < CHOSEN_TRIALS; run++) {
+        struct fec_decoder *decoder;
+        unsigned lost = 0, used = 0;
+
+        must(fec_decoder_init(memory, version, count, 0, &decoder));
+        for (unsigned n = 1; n <= count; n++) {
+            if (random_unit(&random) < loss)
+                lost++;
+            else
+                must(fec_decoder_take(decoder, n, NULL, NULL));
+        }
+        for (unsigned n = 1; !fec_decoder_is_complete(decoder) && n <= CHOSEN_ROWS_MAX; n++) {
+            if (random_unit(&random) < loss)
+                continue;
+            used++;
+            must(fec_decoder_take(decoder, count + fec_seed_index(indices, index_count, n), NULL,
+                                  NULL));
+        }
+        extra.mean += (double)used - lost;
+        extra.above_10 += used > lost + 10;
+    }
+    free(memory);
+    (void)snprintf(name, sizeof(name), "v%d, M = %u, %.0f %% lost, %s rows: beyond the lost, mean",
+                   (int)version, count, 100.0 * loss, is_chosen ? "chosen" : "consecutive");
+    if (has_goal)
+        bench_goal(name, extra.mean / CHOSEN_TRIALS, "rows", "lower", 1.5);
+    else
+        bench_info(name, extra.mean / CHOSEN_TRIALS, "rows", "lower");
+    (void)snprintf(name, sizeof(name), "v%d, M = %u, %.0f %% lost, %s rows: more than ten beyond",
+                   (int)version, count, 100.0 * loss, is_chosen ? "chosen" : "consecutive");
+    if (has_goal)
+        bench_goal(name, 100.0 * extra.above_10 / CHOSEN_TRIALS, "%", "lower", 0.2);
+    else
+        bench_info(name, 100.0 * extra.above_10 / CHOSEN_TRIALS, "%", "lower");
+}
+
+/* The largest difference between the predicted share of devices done and that seen. */
+static void bench_odds(unsigned count)
+{
+    static const double losses[] = {0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4};
+    double worst = 0.0;
+    char name[128];
+
+    for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+        const struct fec_odds odds = {
+            .version = FEC_V1,
+            .fragment_count = count,
+            .loss = losses[i],
+            .coded_count = (unsigned)(1.3 * count * losses[i] / (1.0 - losses[i])) + 50,
+        };
+        double *predicted = allocate((odds.coded_count + 1) * sizeof(double));
+        double *seen = allocate((odds.coded_count + 1) * sizeof(double));
+        void *scratch = allocate(fec_odds_size(count, odds.coded_count));
+
+        must(fec_odds_done(&odds, scratch, predicted));
+        odds_seen(&odds, ODDS_TRIALS, seen);
+        for (unsigned n = 0; n <= odds.coded_count; n++) {
+            const double difference = fabs(predicted[n] - seen[n]);
+
+            worst = difference > worst ? difference : worst;
+        }
+        free(scratch);
+        free(seen);
+        free(predicted);
+    }
+    /* Half a point, and two standard errors of the 40,000 devices. */
+    (void)snprintf(name, sizeof(name), "v1, M = %u, 1 to 40 %% lost: prediction off by at most",
+                   count);
+    bench_goal(name, 100.0 * worst, "points", "lower", 1.0);
+}
+
 int main(void)
 {
+    static const unsigned odds_counts[] = {20, 50, 100, 200, 500, 1000};
+
     /* 14 bits number the fragments: 8192 uncoded ones leave 8191. */
     bench_encode(FEC_V1, 8192, 242, 8191, true);
     bench_encode(FEC_V2, 8192, 242, 8191, true);
@@ -218,5 +310,13 @@ int main(void)
     bench_systematic(FEC_V1, 100, 0.1, SYSTEMATIC_TRIALS);
     bench_systematic(FEC_V1, 500, 0.1, SYSTEMATIC_TRIALS);
     bench_systematic(FEC_V2, 500, 0.1, SYSTEMATIC_TRIALS);
+    for (enum fec_version version = FEC_V1; version <= FEC_V2; version++) {
+        bench_chosen(version, 50, 0.1, false, false);
+        bench_chosen(version, 50, 0.1, true, true);
+        bench_chosen(version, 100, 0.1, false, false);
+        bench_chosen(version, 100, 0.1, true, false);
+    }
+    for (size_t i = 0; i < sizeof(odds_counts) / sizeof(odds_counts[0]); i++)
+        bench_odds(odds_counts[i]);
     return 0;
 }

@@ -81,7 +81,7 @@ static void check_frame(const struct world *w, const struct deployment_action *a
                w->last_emission_ms + deployment_gap_ms(&w->params, deployment_gateway_count(w->d)));
     if (action->frame_kind == FRAME_FRAGMENT) {
         assert(action->number >= 1 && action->number <= FRAG_NUMBER_MAX);
-        assert(action->number == t->next_number);
+        assert(action->number == deployment_fragment_number(w->d, t->next_number));
     } else {
         command_encode_group_status(w->d, &bytes);
         assert(bytes.size > 0);
@@ -486,6 +486,7 @@ static void init_params(struct world *w)
     w->params = test_params(1u + flags % DEVICES_MAX);
     w->params.fragment_count = (uint16_t)(1 + size % 16);
     w->params.coded_count = (uint16_t)(size >> 4);
+    w->params.choose_rows = (flags & 2) != 0 && deployment_may_choose_rows(w->params.fragment_count);
     w->params.time_out = (flags & 4) != 0 ? 15 : 11;
     w->params.gateway_count = (flags & 8) != 0 ? 2 : 0;
     w->params.gateways[0] = 1;

@@ -10,12 +10,12 @@
 #include "deployment/reception.h"
 #include "deployment/status.h"
 
-static struct reception estimate(unsigned sent, unsigned sent_max, unsigned received,
+static struct reception estimate(unsigned sent, unsigned number_max, unsigned received,
                                  unsigned missing)
 {
     struct reception_counts counts = {.fragment_count = 500,
                                       .sent = sent,
-                                      .sent_max = sent_max,
+                                      .number_max = number_max,
                                       .received = received,
                                       .missing = missing};
     return reception_estimate(&counts);
@@ -120,7 +120,7 @@ static bool shows_all_lost(unsigned received, unsigned missing)
 {
     struct reception_counts counts = {.fragment_count = 500,
                                       .sent = 540,
-                                      .sent_max = 540,
+                                      .number_max = 540,
                                       .received = received,
                                       .missing = missing};
     return reception_shows_all_lost(&counts);

@@ -242,7 +242,7 @@ static void check_frame(struct sim *sim, const struct deployment_action *action)
     bool is_fragment = action->frame_kind == FRAME_FRAGMENT;
 
     if (t->frame_call == FRAME_CALL_NONE || t->f_cnt != action->f_cnt ||
-        (is_fragment && t->next_number != action->number)) {
+        (is_fragment && deployment_fragment_number(sim->d, t->next_number) != action->number)) {
         sim_fail(sim, "a frame goes out that is not stored");
     }
     if (w->is_frame_open || sim->now_ms < w->frame_lands_by_ms) {

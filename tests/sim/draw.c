@@ -163,5 +163,6 @@ struct sim_options sim_draw_options(uint64_t seed)
         draw_device(&random, &o.devices[i]);
         o.hears[i] = (uint8_t)(1 + random_below(&random, (1u << o.gateway_count) - 1));
     }
+    o.choose_rows = is_one_in(&random, 4);
     return o;
 }

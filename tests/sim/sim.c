@@ -126,6 +126,7 @@ static void init_params(struct sim *sim)
         .fragment_size = (uint8_t)o->fragment_size,
         .padding_size = (uint8_t)fec_block_padding(&sim->block),
         .coded_count = (uint16_t)o->coded_count,
+        .choose_rows = o->choose_rows && deployment_may_choose_rows(sim->block.fragment_count),
         .mc_addr = 0x01ABCDEF,
         .region = REGION_EU868,
         .data_rate = 3,

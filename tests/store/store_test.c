@@ -542,6 +542,7 @@ static void expect_same_params(const struct deployment_params *a, const struct d
     SAME(a, b, frames_max);
     SAME(a, b, time_limit_ms);
     SAME(a, b, combine_setup);
+    SAME(a, b, choose_rows);
     SAME(a, b, leap_s);
 }
 
@@ -976,7 +977,8 @@ static void what_this_program_never_wrote_is_not_loaded(void **state)
         "UPDATE fuotad.deployment SET params = '[]'",
         "UPDATE fuotad.deployment SET params = params - 'leap_s'",
         "UPDATE fuotad.deployment SET params = params || '{\"region\": \"XX\"}'",
-        "UPDATE fuotad.deployment SET params = params || '{\"time_out\": 3}'",
+        "UPDATE fuotad.deployment SET params = params || '{\"time_out\": 2}'",
+        "UPDATE fuotad.deployment SET params = params || '{\"choose_rows\": \"true\"}'",
         "UPDATE fuotad.deployment SET params = params || '{\"time_out\": \"16\"}'",
     };
     char back[3][300];
@@ -1007,6 +1009,13 @@ static void what_this_program_never_wrote_is_not_loaded(void **state)
         assert_int_equal(done_err, ERR_OK);
         stored_deployment_release(&loaded);
     }
+    /* Migrations write numbers and truth values. */
+    database_run("UPDATE fuotad.deployment SET params = params || "
+                 "'{\"rounds_max\": 7, \"choose_rows\": false}'");
+    load(10);
+    assert_int_equal(done_err, ERR_OK);
+    assert_int_equal(loaded.params.rounds_max, 7);
+    stored_deployment_release(&loaded);
 }
 
 static void on_ids(void *arg, enum err err, const char *text, const struct uuid *ids, size_t count)
