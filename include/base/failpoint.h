@@ -18,6 +18,7 @@
     X(LEASES_RENEWED, "the leases are renewed in the database")                                    \
     X(SLOTS_LEAVE, "the last commit is done, the slots are not given back")                        \
     X(REQUEST_TAKEN, "an open wish was read, nothing was done")                                    \
+    X(PLAN_MADE, "a plan that was asked for is made, not stored")                                  \
     X(START_REFUSED, "a preflight found problems, they are not stored")                            \
     X(START_SCHEDULED, "a preflight found none, its draft is not scheduled")                       \
     X(START_STORED, "parameters and key are about to be stored")                                   \

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/hex.h"
 #include "daemon/secrets.h"
+#include "wish/wish.h"
 
 #define CONFIG_LIST_MAX 64
 
@@ -48,11 +49,6 @@ struct config {
     char *grpc_token_file;
     int64_t grpc_deadline_ms;
 
-    int64_t network_multicast_class_c_margin_ms;
-    int64_t network_scheduler_interval_ms;
-    bool network_repeater_compatible;
-    bool network_dwell_time_400ms;
-
     char *keys_seal_key_file;
     char *keys_old_seal_key_files[CONFIG_LIST_MAX + 1]; /* NULL-terminated */
 
@@ -72,18 +68,8 @@ struct config {
     char *clock_service_applications[CONFIG_LIST_MAX + 1];
     struct uuid clock_service_ids[CONFIG_LIST_MAX]; /* these applications */
     size_t clock_service_id_count;
-    int64_t leap_seconds;
 
-    int64_t default_unicast_attempts;
-    int64_t default_quorum_percent;
-    int64_t default_setup_deadline_s;
-    double default_expected_loss;
-    int64_t default_rounds;
-    int64_t default_sessions;
-    int64_t default_repair_passes;
-    int64_t default_gateways_max;
-    int64_t default_uplink_interval_s;
-    int64_t default_min_gap_ms;
+    struct wish_defaults wish; /* [network_server], [defaults], leap_seconds */
 
     bool simulation_enabled;
     double simulation_clock_rate;

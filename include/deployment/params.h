@@ -103,6 +103,14 @@ uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_c
 uint8_t deployment_time_out(const struct deployment_params *p, unsigned gateway_count,
                             uint32_t frame_count);
 
+/*
+ * How long the set-up for a session is planned to take, where `device_count` devices, the slowest with an uplink in
+ * `uplink_interval_s`, are set up from the beginning (or lack the session only): an uplink for each command, and a few that
+ * are lost.
+ */
+int64_t deployment_setup_ms(const struct deployment_params *p, uint32_t uplink_interval_s,
+                            uint32_t device_count, bool is_session_only);
+
 /* The smallest BlockAckDelay that spreads the answers of `device_count` devices, each
  * `answer_airtime_ms` on air, so that they take at most half of the air; 7 at most. */
 uint8_t deployment_block_ack_delay(uint32_t device_count, uint32_t answer_airtime_ms);

@@ -16,6 +16,7 @@
 #define FEC_CHOICE_ROWS      32  /* so many are chosen; behind them every row is sent */
 #define FEC_CHOICE_COUNT_MIN 8   /* of uncoded fragments; below there is nothing to choose from */
 #define FEC_CHOICE_COUNT_MAX 128 /* above it choosing gains nothing */
+#define FEC_CHOICE_INDEX_MAX 512 /* no seed index that is chosen is larger */
 
 /*
  * Writes the seed indices (n = N - M, ascending) of the coded fragments to send first to `ret_indices`, FEC_CHOICE_ROWS

@@ -174,6 +174,8 @@ struct store_start {
     const char *mc_key_id;
     const uint8_t *mc_key_sealed;
     size_t mc_key_sealed_size;
+    const char *plan_json;     /* wish_plan() */
+    const char *warnings_json; /* problems that do not keep it from starting */
 };
 /* Makes the deployment running and the request done. ERR_WRONG_STATE: it is not a draft (any more).
  */
@@ -193,6 +195,12 @@ void store_start_failed(struct store *store, const struct store_fence *fence,
                         const struct uuid *deployment_id, const struct uuid *request_id,
                         const char *detail, const char *problems_json, store_done_fn *done,
                         void *arg);
+
+/* A plan was asked for: kept with the request, which is done, or failed where there are problems. `plan_json` NULL:
+ * there is none. */
+void store_planned(struct store *store, const struct store_fence *fence,
+                   const struct uuid *request_id, bool is_done, const char *problems_json,
+                   const char *plan_json, store_done_fn *done, void *arg);
 
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",
  * "image_size", "name", "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in":

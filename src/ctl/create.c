@@ -22,6 +22,8 @@ const struct option deployment_create_options[] = {
     {OPTION_ONE, "frequency", "HZ", "of the fragments"},
     {OPTION_ONE, "fragment-size", "N", "octets, or auto"},
     {OPTION_ONE, "redundancy", "PERCENT", "coded fragments, or auto"},
+    {OPTION_MANY, "loss", "P",
+     "share of fragments that devices lose, as 0.1; or SHARE:LOSS, as 0.9:0.02 0.1:0.2"},
     {OPTION_ONE, "rounds", "N",
      "of coded fragments until all have it; 1: what is sent first, only"},
     {OPTION_ONE, "sessions", "N", "class C sessions at most"},
@@ -45,7 +47,7 @@ const struct option deployment_create_options[] = {
 
 static bool wrong(const char *text)
 {
-    complain("deployment create: %s", text);
+    complain("%s", text);
     return false;
 }
 
@@ -156,7 +158,46 @@ static bool add_number(cJSON *json, const char *member, const struct args *args,
     return true;
 }
 
-static bool add_params(cJSON *json, const struct args *args)
+/* "0.1", or "0.9:0.02". */
+static bool add_loss(cJSON *json, const struct args *args)
+{
+    cJSON *list = need(cJSON_CreateArray());
+    size_t index = 0;
+    char *value;
+
+    while ((value = args_next(args, "loss", &index))) {
+        char *end;
+        double first = strtod(value, &end), second = 0;
+        const bool is_pair = *end == ':';
+
+        if (is_pair)
+            second = strtod(end + 1, &end);
+        if (end == value || *end != '\0' || (!is_pair && cJSON_GetArraySize(list) > 0)) {
+            (void)wrong("--loss must be a share such as 0.1, or SHARE:LOSS ...");
+            cJSON_Delete(list);
+            return false;
+        }
+        if (!is_pair) {
+            cJSON_AddNumberToObject(json, "loss", first);
+            cJSON_Delete(list);
+            if (args_next(args, "loss", &index)) {
+                return wrong("--loss takes one share, or SHARE:LOSS ...");
+            }
+            return true;
+        }
+        cJSON *item = need(cJSON_CreateObject());
+        cJSON_AddNumberToObject(item, "share", first);
+        cJSON_AddNumberToObject(item, "loss", second);
+        cJSON_AddItemToArray(list, item);
+    }
+    if (cJSON_GetArraySize(list) > 0)
+        cJSON_AddItemToObject(json, "loss", list);
+    else
+        cJSON_Delete(list);
+    return true;
+}
+
+bool create_add_params(cJSON *json, const struct args *args)
 {
     const char *size = args_value(args, "fragment-size");
     const char *redundancy = args_value(args, "redundancy");
@@ -215,7 +256,7 @@ static bool add_params(cJSON *json, const struct args *args)
         cJSON_AddTrueToObject(json, "allow_any_class");
     if (args_has(args, "consecutive-rows"))
         cJSON_AddTrueToObject(json, "consecutive_rows");
-    return true;
+    return add_loss(json, args);
 }
 
 enum exit_code deployment_create(const struct args *args)
@@ -232,7 +273,7 @@ enum exit_code deployment_create(const struct args *args)
     }
     add_text(json, "image_id", args_value(args, "image"));
     add_text(json, "application_id", args_value(args, "application"));
-    if (!add_targets(json, args) || !add_params(json, args)) {
+    if (!add_targets(json, args) || !create_add_params(json, args)) {
         cJSON_Delete(json);
         return EXIT_USAGE;
     }

@@ -171,6 +171,7 @@ enum exit_code image_list(const struct args *args);
 enum exit_code image_show(const struct args *args);
 enum exit_code image_delete(const struct args *args);
 enum exit_code deployment_create(const struct args *args);
+enum exit_code deployment_plan_ask(const struct args *args);
 enum exit_code deployment_start(const struct args *args);
 enum exit_code deployment_list(const struct args *args);
 enum exit_code deployment_show(const struct args *args);
@@ -183,6 +184,7 @@ enum exit_code deployment_retry(const struct args *args);
 enum exit_code deployment_delete(const struct args *args);
 enum exit_code device_show(const struct args *args);
 enum exit_code status_show(const struct args *args);
+enum exit_code plan_show(const struct args *args);
 enum exit_code fragments_print(const struct args *args);
 enum exit_code keys_derive(const struct args *args);
 
@@ -192,11 +194,19 @@ extern const struct option deployment_wait_options[];
 extern const struct option deployment_devices_options[];
 extern const struct option deployment_watch_options[];
 extern const struct option fragments_options[];
+extern const struct option plan_options[];
 extern const struct option keys_options[];
 
-/* wish.c: asks the daemon for `kind` (start ...) and follows the request until it is `done`. */
+/* wish.c: asks the daemon for `kind` (start ...) and follows the request until it is `done` (NULL: nothing is to be
+ * said then). */
 enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
                           const char *kind, const char *done);
+
+/* create.c: the members of a wish from the options. False: what is wrong was said. */
+bool create_add_params(cJSON *json, const struct args *args);
+
+/* plan.c */
+void plan_print(const cJSON *plan);
 
 /* deployment.c, for watch.c */
 void print_deployment(FILE *out, const cJSON *deployment);

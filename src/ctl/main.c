@@ -44,6 +44,11 @@ static const struct command commands[] = {
     {"device", "show", "EUI", "Shows what happened to a device.", 1, 1, NULL, device_show, NULL},
     {NULL, "status", "", "Shows the daemon's state and what it waits for.", 0, 0, NULL, status_show,
      NULL},
+    {NULL, "plan",
+     "(ID | --size OCTETS [options])",
+     "Shows what a deployment will take: frames, airtime, time, and how many devices are done by when.\n"
+     "Of the draft ID the daemon's checks before the start are shown, too; --size needs no server.",
+     0, 1, plan_options, plan_show, NULL},
     {NULL, "fragments", "FILE --fragment-size S --coded R [--version 1|2]",
      "Prints the data of every DataFragment of FILE, as \"N hex\" with N from 1. Needs no server.",
      1, 1, fragments_options, fragments_print, NULL},

@@ -21,8 +21,8 @@ static void pause_ms(long ms)
 }
 
 /*
- * POST deployments/ID/start, pause, resume or abort; follows the request until the daemon has taken
- * care of it. What stood in the way is printed in full.
+ * POST deployments/ID/plan, start, pause, resume or abort; follows the request until the daemon has
+ * taken care of it. What stood in the way is printed in full.
  */
 enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
                           const char *kind, const char *done)
@@ -59,17 +59,22 @@ enum exit_code ask_daemon(struct api *api, const struct args *args, const char *
     const char *detail = json_text(answer.json, "detail");
     const cJSON *problems = cJSON_GetObjectItemCaseSensitive(answer.json, "problems");
 
+    const cJSON *plan = cJSON_GetObjectItemCaseSensitive(answer.json, "plan");
+
     if (is_json)
         puts(answer.body);
+    else if (strcmp(kind, "plan") == 0 && cJSON_IsObject(plan))
+        plan_print(plan);
     if (strcmp(json_text(answer.json, "state"), "done") == 0) {
-        if (!is_json)
+        if (!is_json && done)
             printf("deployment %s is %s\n", id, done);
         if (cJSON_GetArraySize(problems) > 0) {
             complain("with warnings:");
             print_problems(stderr, problems);
         }
     } else {
-        complain("the deployment cannot %s%s%s", kind, detail[0] ? ": " : "", detail);
+        complain("the deployment cannot %s%s%s", strcmp(kind, "plan") == 0 ? "start" : kind,
+                 detail[0] ? ": " : "", detail);
         print_problems(stderr, problems);
         code = EXIT_FAILED;
     }
@@ -90,6 +95,11 @@ static enum exit_code wish(const struct args *args, const char *what, const char
     code = ask_daemon(api, args, args->operands[0], what, done);
     api_free(api);
     return code;
+}
+
+enum exit_code deployment_plan_ask(const struct args *args)
+{
+    return wish(args, "plan", NULL);
 }
 
 enum exit_code deployment_start(const struct args *args)

@@ -10,7 +10,6 @@
 #include "daemon/secrets.h"
 #include "failpoint.h"
 
-#define IMAGE_SIZE_MAX (16u << 20)
 #define BODY_SIZE_MAX  (8u << 20)
 #define DEVICES_LIMIT  1000
 
@@ -546,6 +545,7 @@ static const struct http_route routes[] = {
      add_image},
     {"GET", "/api/v1/images/{id}", HTTP_ACCESS_READ, 0, NULL, get_image},
     {"DELETE", "/api/v1/images/{id}", HTTP_ACCESS_WRITE, 0, NULL, delete_image},
+    {"POST", "/api/v1/plan", HTTP_ACCESS_READ, BODY_SIZE_MAX, "application/json", api_plan},
     {"GET", "/api/v1/deployments", HTTP_ACCESS_READ, 0, NULL, list_deployments},
     {"POST", "/api/v1/deployments", HTTP_ACCESS_WRITE, BODY_SIZE_MAX, "application/json",
      api_add_deployment},
@@ -553,6 +553,7 @@ static const struct http_route routes[] = {
     {"DELETE", "/api/v1/deployments/{id}", HTTP_ACCESS_WRITE, 0, NULL, delete_deployment},
     {"GET", "/api/v1/deployments/{id}/devices", HTTP_ACCESS_READ, 0, NULL, list_devices},
     {"POST", "/api/v1/deployments/{id}/start", HTTP_ACCESS_WRITE, 0, NULL, api_start_deployment},
+    {"POST", "/api/v1/deployments/{id}/plan", HTTP_ACCESS_WRITE, 0, NULL, api_plan_deployment},
     {"POST", "/api/v1/deployments/{id}/pause", HTTP_ACCESS_WRITE, 0, NULL, api_pause_deployment},
     {"POST", "/api/v1/deployments/{id}/abort", HTTP_ACCESS_WRITE, 0, NULL, api_abort_deployment},
     {"POST", "/api/v1/deployments/{id}/resume", HTTP_ACCESS_WRITE, 0, NULL, api_resume_deployment},

@@ -7,9 +7,8 @@
 #include "daemon/log.h"
 #include "daemon/secrets.h"
 #include "failpoint.h"
-#include "wish.h"
 
-static void answer_problems(struct http_request *request, cJSON *problems)
+void answer_problems(struct http_request *request, cJSON *problems)
 {
     const cJSON *first = cJSON_GetArrayItem(problems, 0);
     char *json = must(cJSON_PrintUnformatted(problems));
@@ -189,20 +188,31 @@ static const char *const known_members[] = {
     "allow_bad_block_count",
     "allow_any_class",
     "consecutive_rows",
+    "loss",
     "class",
 };
 
-static void check_members(const cJSON *body, cJSON *problems)
+static bool is_member(const char *name, const char *const *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(name, members[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of a deployment, and `more`. */
+void check_members(const cJSON *body, const char *const *more, size_t more_count,
+                          cJSON *problems)
 {
     const cJSON *item;
 
     cJSON_ArrayForEach(item, body)
     {
-        bool is_known = false;
-        for (size_t i = 0; i < sizeof(known_members) / sizeof(known_members[0]); i++) {
-            is_known = is_known || strcmp(item->string, known_members[i]) == 0;
-        }
-        if (!is_known) {
+        if (!is_member(item->string, known_members,
+                       sizeof(known_members) / sizeof(known_members[0])) &&
+            !is_member(item->string, more, more_count)) {
             problem_add(problems, item->string, 0, "there is no such member");
         }
     }
@@ -282,7 +292,7 @@ void api_add_deployment(void *arg, struct http_request *request)
         http_answer_problem(request, 400, "the body is not a JSON object", NULL, NULL);
         goto out;
     }
-    check_members(json, problems);
+    check_members(json, NULL, 0, problems);
     check_uuid(json, "image_id", problems, &image);
     check_uuid(json, "application_id", problems, &application);
     const cJSON *name = cJSON_GetObjectItem(json, "name");
@@ -350,6 +360,11 @@ static void make_request(struct daemon *daemon, struct http_request *request, co
 void api_start_deployment(void *arg, struct http_request *request)
 {
     make_request(arg, request, "start", "there is no such deployment, or it was started already");
+}
+
+void api_plan_deployment(void *arg, struct http_request *request)
+{
+    make_request(arg, request, "plan", "there is no such deployment, or it was started already");
 }
 
 void api_abort_deployment(void *arg, struct http_request *request)

@@ -194,7 +194,7 @@ static void answer_request(struct slot *slot, const struct network_event *event,
                            const struct app_time_req *req)
 {
     struct daemon *daemon = slot->daemon;
-    int64_t gps_ms = gps_from_unix_ms(event->received_ms, (int)daemon->config.leap_seconds);
+    int64_t gps_ms = gps_from_unix_ms(event->received_ms, (int)daemon->config.wish.leap_s);
     int32_t correction_s =
         app_time_correction_v1((uint64_t)(gps_ms + 500) / 1000, req->device_time_s);
     int64_t threshold_s = daemon->config.clock_service_threshold_s;

@@ -277,9 +277,22 @@ void clock_service_on_join(struct daemon *daemon, const struct network_event *ev
 /* The profile's facts; NULL while they are being asked for. */
 const struct network_profile *profile_get(struct daemon *daemon, const struct uuid *id);
 
+/* plan_job.c */
+struct plan_question {
+    struct wish wish;
+    struct deployment_params params;
+    struct wish_defaults defaults;
+    unsigned gateway_count;
+    uint32_t uplink_interval_s;
+};
+/* `plan` stays the job's; NULL: the daemon is ending. */
+typedef void plan_job_fn(void *arg, const cJSON *plan);
+void plan_job_run(struct daemon *daemon, const struct plan_question *question, plan_job_fn *done,
+                  void *arg);
+
 /* preflight.c */
 void preflight_run(struct slot *slot, const struct uuid *request_id,
-                   const struct uuid *deployment_id);
+                   const struct uuid *deployment_id, bool is_plan);
 
 /* requests.c */
 /* Takes up the open wishes of the slot. */

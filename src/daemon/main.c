@@ -340,7 +340,7 @@ static enum err start_network(struct daemon *daemon)
                 .message_size_max = GRPC_MESSAGE_MAX,
             },
         .event_topic = c->mqtt_event_topic,
-        .leap_s = (int)c->leap_seconds,
+        .leap_s = (int)c->wish.leap_s,
     };
     return chirpstack_new(&daemon->loop, &options, &callbacks, daemon, &daemon->network);
 }

@@ -1,7 +1,7 @@
 /*
  * preflight.c - before anything is sent: are the devices there, have they keys, is nobody else
  * working on them, are the gateways online? All problems are found and listed at once; without any,
- * the deployment starts.
+ * the deployment starts. Where only the plan was asked for, the same list comes with it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #include "daemon/log.h"
 #include "daemon/secrets.h"
 #include "failpoint.h"
-#include "wish.h"
 
 #define IN_FLIGHT_MAX    100
 #define PROFILES_AT_ONCE 32
@@ -28,12 +27,15 @@ struct preflight {
     struct store_fence fence; /* of the owner that began it */
     struct uuid request_id, deployment_id, application_id;
     struct wish wish;
+    struct deployment_params params;
     size_t image_size;
     struct candidate *candidates;
     size_t count, next, in_flight;
     cJSON *problems;
+    bool is_plan;     /* only asked for */
     bool is_given_up; /* the network server does not answer */
-    struct {
+    size_t online_count; /* gateways */
+    struct preflight_profile {
         struct uuid id;
         struct network_profile facts;
         bool is_known;
@@ -94,10 +96,33 @@ static bool is_full(const struct preflight *p)
     return cJSON_GetArraySize(p->problems) >= PROBLEMS_MAX;
 }
 
+static char *text_of(const cJSON *json)
+{
+    return json != NULL ? must(cJSON_PrintUnformatted(json)) : NULL;
+}
+
+/* The plan (NULL: none can be made) is the result. */
+static void end_with_plan(struct preflight *p, const cJSON *plan)
+{
+    char *problems = text_of(p->problems), *text = text_of(plan);
+
+    FAILPOINT(PLAN_MADE);
+    store_planned(p->daemon->store, &p->fence, &p->request_id,
+                  plan != NULL && cJSON_GetArraySize(p->problems) == 0, problems, text, on_saved,
+                  started_new(p));
+    free(text);
+    free(problems);
+    release(p);
+}
+
 static void end_with_problems(struct preflight *p)
 {
     if (p->daemon->is_stopping) {
         drop(p);
+        return;
+    }
+    if (p->is_plan) {
+        end_with_plan(p, NULL);
         return;
     }
     char *json = must(cJSON_PrintUnformatted(p->problems));
@@ -138,7 +163,13 @@ static void on_started(void *arg, enum err err, const char *text)
     free(started);
 }
 
-static void start(struct preflight *p, const struct deployment_params *params)
+static uint32_t uplink_interval_s(const struct preflight *p, const struct network_profile *profile)
+{
+    return profile->uplink_interval_s > 0 ? profile->uplink_interval_s
+                                          : (uint32_t)p->daemon->config.wish.uplink_interval_s;
+}
+
+static void start(struct preflight *p, const cJSON *plan)
 {
     struct daemon *daemon = p->daemon;
     struct device *devices = must(calloc(p->count, sizeof(*devices)));
@@ -150,10 +181,8 @@ static void start(struct preflight *p, const struct deployment_params *params)
     for (size_t i = 0; i < p->count; i++) {
         const struct candidate *c = &p->candidates[i];
         const struct network_profile *profile = &p->profiles[c->profile].facts;
-        uint32_t fallback_s = (uint32_t)daemon->config.default_uplink_interval_s;
         devices[i].dev_eui = c->dev_eui;
-        devices[i].uplink_interval_s =
-            profile->uplink_interval_s > 0 ? profile->uplink_interval_s : fallback_s;
+        devices[i].uplink_interval_s = uplink_interval_s(p, profile);
         devices[i].flags =
             profile->fragmentation_version == 1 || c->known_version == 1 ? DEVICE_HAS_VERSION : 0;
         versions[i] = (uint8_t)profile->lorawan_version;
@@ -166,11 +195,15 @@ static void start(struct preflight *p, const struct deployment_params *params)
         problem_add(p->problems, "keys.seal_key_file", 0, "the multicast key could not be sealed");
         end_with_problems(p);
     } else {
+        char *plan_text = text_of(plan);
+        char *warnings = text_of(cJSON_GetObjectItem(plan, "warnings"));
         struct store_start start = {
+            .plan_json = plan_text,
+            .warnings_json = warnings,
             .fence = p->fence,
             .deployment_id = p->deployment_id,
             .request_id = p->request_id,
-            .params = *params,
+            .params = p->params,
             .devices = devices,
             .lorawan_versions = versions,
             .mc_key_id = key_id,
@@ -179,6 +212,8 @@ static void start(struct preflight *p, const struct deployment_params *params)
         };
         FAILPOINT(START_STORED);
         store_start(daemon->store, &start, on_started, started_new(p));
+        free(warnings);
+        free(plan_text);
         release(p);
     }
     free(devices);
@@ -223,25 +258,11 @@ static void check_profiles(struct preflight *p)
     }
 }
 
-static void finish(struct preflight *p)
+static void end(struct preflight *p, const cJSON *plan)
 {
-    struct deployment_params params;
-
-    if (p->daemon->is_stopping) {
-        drop(p);
-        return;
-    }
-    check_profiles(p);
-    if (cJSON_GetArraySize(p->problems) == 0) {
-        struct wish_facts facts = {
-            .profile = &p->profiles[p->candidates[0].profile].facts,
-            .image_size = p->image_size,
-            .device_count = (uint32_t)p->count,
-            .mc_addr = p->mc_addr,
-        };
-        wish_plan(&p->wish, &facts, &p->daemon->config, p->problems, &params);
-    }
-    if (cJSON_GetArraySize(p->problems) > 0) {
+    if (p->is_plan) {
+        end_with_plan(p, plan);
+    } else if (cJSON_GetArraySize(p->problems) > 0) {
         end_with_problems(p);
     } else if (p->start_ms > daemon_now_ms(p->daemon)) {
         FAILPOINT(START_SCHEDULED);
@@ -249,7 +270,75 @@ static void finish(struct preflight *p)
                        started_new(p));
         release(p);
     } else {
-        start(p, &params);
+        start(p, plan);
+    }
+}
+
+static void on_plan(void *arg, const cJSON *plan)
+{
+    struct preflight *p = arg;
+
+    if (p->daemon->is_stopping || plan == NULL) {
+        drop(p);
+    } else {
+        end(p, plan);
+    }
+}
+
+/* False, and problems: no plan can be made. */
+static bool find_params(struct preflight *p)
+{
+    const struct preflight_profile *profile = &p->profiles[p->candidates[0].profile];
+    struct wish_facts facts = {
+        .profile = &profile->facts,
+        .image_size = p->image_size,
+        .device_count = (uint32_t)p->count,
+        .mc_addr = p->mc_addr > 0 ? p->mc_addr : 1, /* else it is a problem already */
+    };
+    int before = cJSON_GetArraySize(p->problems);
+
+    if (!profile->is_known) {
+        return false;
+    }
+    wish_params(&p->wish, &facts, &p->daemon->config.wish, p->problems, &p->params);
+    return cJSON_GetArraySize(p->problems) == before;
+}
+
+static void plan(struct preflight *p)
+{
+    struct plan_question question = {
+        .wish = p->wish,
+        .params = p->params,
+        .defaults = p->daemon->config.wish,
+        .gateway_count = (unsigned)p->wish.gateway_count,
+    };
+
+    for (size_t i = 0; i < p->profile_count; i++) {
+        uint32_t interval_s = uplink_interval_s(p, &p->profiles[i].facts);
+        if (interval_s > question.uplink_interval_s) {
+            question.uplink_interval_s = interval_s;
+        }
+    }
+    if (question.gateway_count == 0) {
+        question.gateway_count = p->online_count < p->params.gateways_max
+                                     ? (unsigned)p->online_count
+                                     : p->params.gateways_max;
+    }
+    plan_job_run(p->daemon, &question, on_plan, p);
+}
+
+static void finish(struct preflight *p)
+{
+    if (p->daemon->is_stopping) {
+        drop(p);
+        return;
+    }
+    check_profiles(p);
+    bool is_wanted = p->is_plan || cJSON_GetArraySize(p->problems) == 0;
+    if (is_wanted && find_params(p)) {
+        plan(p);
+    } else {
+        end(p, NULL);
     }
 }
 
@@ -295,6 +384,7 @@ static void on_gateways(void *arg, enum network_outcome outcome, const char *tex
     for (size_t i = 0; i < answer->gateway_count; i++) {
         online += answer->gateways[i].is_online;
     }
+    p->online_count = online;
     for (size_t w = 0; w < p->wish.gateway_count; w++) {
         const struct network_gateway *found = NULL;
         char id[EUI64_TEXT_SIZE];
@@ -556,7 +646,7 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
 }
 
 void preflight_run(struct slot *slot, const struct uuid *request_id,
-                   const struct uuid *deployment_id)
+                   const struct uuid *deployment_id, bool is_plan)
 {
     struct preflight *p = must(calloc(1, sizeof(*p)));
 
@@ -565,6 +655,7 @@ void preflight_run(struct slot *slot, const struct uuid *request_id,
     p->fence = slot_fence(slot);
     p->request_id = *request_id;
     p->deployment_id = *deployment_id;
+    p->is_plan = is_plan;
     p->problems = must(cJSON_CreateArray());
     store_read_draft(slot->daemon->store, deployment_id, on_draft, p);
 }

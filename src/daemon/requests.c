@@ -133,9 +133,10 @@ static void run(struct slot *slot, const struct uuid *id, const char *kind,
         return;
     }
     FAILPOINT(REQUEST_TAKEN);
-    if (strcmp(kind, "start") == 0) {
+    bool is_plan = strcmp(kind, "plan") == 0;
+    if (is_plan || strcmp(kind, "start") == 0) {
         begins(slot->daemon, id);
-        preflight_run(slot, id, deployment_id);
+        preflight_run(slot, id, deployment_id, is_plan);
     } else if (strcmp(kind, "abort") == 0) {
         abort_deployment(slot, id, deployment_id);
     } else if (strcmp(kind, "pause") == 0 || strcmp(kind, "resume") == 0) {

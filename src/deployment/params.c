@@ -13,6 +13,18 @@
 #define SPARE_ROUNDS     6
 #define SPARE_ROUND_ROWS 8
 
+/*
+ * The set-up is planned for an uplink for each command and a few that are lost, whatever the number
+ * of attempts; who needs more has until the quorum is reached.
+ */
+#define SETUP_LOST_MAX  5
+#define SETUP_EXCHANGES 4
+#define NEXT_EXCHANGES  1 /* of devices that have all but the session */
+#define SETUP_EXTRA_MS  120000
+
+/* A gateway sends one downlink at a time, and hears nothing meanwhile. */
+#define SETUP_DOWNLINK_MS 1000
+
 struct range_check {
     const char *field;
     int64_t value, min, max;
@@ -119,6 +131,16 @@ uint8_t deployment_time_out(const struct deployment_params *p, unsigned gateway_
         time_out++;
     }
     return time_out;
+}
+
+int64_t deployment_setup_ms(const struct deployment_params *p, uint32_t uplink_interval_s,
+                            uint32_t device_count, bool is_session_only)
+{
+    unsigned exchanges = is_session_only ? NEXT_EXCHANGES : SETUP_EXCHANGES;
+    unsigned lost = p->attempts_max < SETUP_LOST_MAX ? p->attempts_max : SETUP_LOST_MAX;
+
+    return INT64_C(1000) * uplink_interval_s * (lost + exchanges) + SETUP_EXTRA_MS +
+           (int64_t)device_count * exchanges * SETUP_DOWNLINK_MS;
 }
 
 uint8_t deployment_block_ack_delay(uint32_t device_count, uint32_t answer_airtime_ms)

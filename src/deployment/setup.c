@@ -2,17 +2,8 @@
  * part. */
 #include "states.h"
 
-/*
- * The set-up is planned for an uplink for each command and a few that are lost, whatever the number
- * of attempts; who needs more has until the quorum is reached.
- */
-#define SETUP_LOST_MAX  5
-#define SETUP_EXCHANGES 4
-#define NEXT_EXCHANGES  1 /* of devices that have all but the session */
-#define SETUP_EXTRA_MS  120000
-
-/* A gateway sends one downlink at a time, and hears nothing meanwhile. */
-#define SETUP_DOWNLINK_MS 1000
+/* So short a set-up is not worth it. */
+#define SETUP_LEFT_MIN_MS 120000
 
 /* the session's time */
 
@@ -21,7 +12,7 @@ void plan_session(struct deployment *d)
     struct transmission *t = &d->transmission;
     int64_t begin_ms = t->setup_started_ms > d->now_ms ? t->setup_started_ms : d->now_ms;
     uint32_t slowest_s = 0;
-    unsigned exchanges = NEXT_EXCHANGES;
+    bool is_session_only = true;
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
         const struct device *dev = &d->devices[i];
@@ -32,13 +23,11 @@ void plan_session(struct deployment *d)
             slowest_s = dev->uplink_interval_s;
         }
         if ((dev->flags & DEVICE_HAS_FRAGMENTATION) == 0) {
-            exchanges = SETUP_EXCHANGES;
+            is_session_only = false;
         }
     }
-    unsigned lost =
-        d->params.attempts_max < SETUP_LOST_MAX ? d->params.attempts_max : SETUP_LOST_MAX;
-    int64_t end_ms = begin_ms + INT64_C(1000) * slowest_s * (lost + exchanges) + SETUP_EXTRA_MS +
-                     (int64_t)pending_count(d) * exchanges * SETUP_DOWNLINK_MS;
+    int64_t end_ms = begin_ms + deployment_setup_ms(&d->params, slowest_s, pending_count(d),
+                                                    is_session_only);
     int64_t limit_ms = setup_end_limit_ms(d);
     if (end_ms > limit_ms && limit_ms > begin_ms) {
         end_ms = limit_ms;
@@ -127,7 +116,7 @@ enum transmission_state setup_timer(struct deployment *d, const struct deploymen
     bool has_quorum =
         (uint64_t)ready * 100 >= (uint64_t)d->params.quorum_percent * (ready + pending);
     bool is_too_late = d->now_ms > t->session_time_ms - DEPLOYMENT_QUIET_MS; /* we were down */
-    bool may_move = setup_end_limit_ms(d) - d->now_ms >= SETUP_EXTRA_MS;
+    bool may_move = setup_end_limit_ms(d) - d->now_ms >= SETUP_LEFT_MIN_MS;
     if (may_move && (is_too_late || !has_quorum)) {
         move_session(d);
         return TRANSMISSION_SETUP;

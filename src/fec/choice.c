@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Of so many rows the best is taken. */
-#define CANDIDATES 16
+#define CANDIDATES (FEC_CHOICE_INDEX_MAX / FEC_CHOICE_ROWS)
 
 #define WORDS     (FEC_CHOICE_COUNT_MAX / 64)
 #define PAIRS_MAX (FEC_CHOICE_COUNT_MAX * (FEC_CHOICE_COUNT_MAX - 1) / 2)
@@ -83,7 +83,7 @@ enum err fec_choose_rows(enum fec_version version, unsigned fragment_count, uint
         for (unsigned index = last + 1; index <= last + CANDIDATES; index++) {
             enum err err = fec_row(version, index, fragment_count, row);
 
-            assert(err == ERR_OK); /* the index is at most FEC_CHOICE_ROWS * CANDIDATES */
+            assert(err == ERR_OK); /* the index is at most FEC_CHOICE_INDEX_MAX */
             (void)err;
             spread_bits(row, fragment_count, bits);
             const uint64_t left = weight_left(&sets, bits);

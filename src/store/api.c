@@ -126,7 +126,7 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
     TIME("to_timestamp((t.next_emission_ms + " REMAINING_MS ")::double precision / 1000)") " END, " \
     "'created_at', " TIME("d.created_at") ", 'started_at', " TIME("d.started_at") ", " \
     "'finished_at', " TIME("d.finished_at") ", 'start_at', " TIME("d.start_at") ", 'problems', d.problems, " \
-    "'suspended', d.suspended)"
+    "'suspended', d.suspended, 'plan', d.plan)"
 
 #define DEPLOYMENT_FROM                                                                            \
     " FROM deployment d JOIN image i ON i.id = d.image_id LEFT JOIN transmission t ON "            \
@@ -182,7 +182,7 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
                             "'start_at', " TIME(
-                                "d.start_at") ", 'problems', '[]'::json, 'suspended', NULL) FROM "
+                                "d.start_at") ", 'problems', '[]'::json, 'suspended', NULL, 'plan', NULL) FROM "
                                               "added d, image_row i",
         8, params, ERR_MISSING, done, arg);
     free(euis);
@@ -256,7 +256,7 @@ void store_deployment_retry_source(struct store *store, const char *id, store_js
 #define REQUEST_JSON                                                                               \
     "json_build_object('id', r.id, 'kind', r.kind, 'deployment_id', r.deployment_id, 'state', "    \
     "r.state, "                                                                                    \
-    "'detail', r.detail, 'problems', r.problems, 'created_at', " TIME(                             \
+    "'detail', r.detail, 'problems', r.problems, 'plan', r.plan, 'created_at', " TIME(                             \
         "r.created_at") ", "                                                                       \
                         "'done_at', " TIME("r.done_at") ")"
 
@@ -271,6 +271,7 @@ void store_request_add(struct store *store, const struct uuid *id, const char *k
         store->writer,
         "WITH d AS (SELECT * FROM deployment WHERE id = $3 AND CASE $2::text "
         "WHEN 'start' THEN state IN ('draft', 'scheduled') "
+        "WHEN 'plan' THEN state IN ('draft', 'scheduled') "
         "WHEN 'abort' THEN state IN ('running', 'scheduled') "
         "WHEN 'pause' THEN state = 'running' AND suspended IS NULL AND NOT EXISTS (SELECT 1 "
         "FROM transmission t WHERE t.deployment_id = deployment.id AND t.is_paused) "

@@ -372,18 +372,19 @@ void store_start(struct store *store, const struct store_start *start, store_don
 
     uuid_format(&start->deployment_id, id);
     uuid_format(&start->request_id, request_id);
-    const char *params[] = {id, json};
-    pg_add(
-        batch,
-        "UPDATE deployment SET state = 'running', params = $2, problems = '[]', started_at = now() "
-        "WHERE id = $1 AND state IN ('draft', 'scheduled')",
-        2, params);
+    const char *params[] = {id, json, start->plan_json, start->warnings_json};
+    pg_add(batch,
+           "UPDATE deployment SET state = 'running', params = $2, plan = $3, "
+           "problems = coalesce($4::jsonb, '[]'), started_at = now() "
+           "WHERE id = $1 AND state IN ('draft', 'scheduled')",
+           4, params);
     add_transmission(batch, start, id);
     add_device_facts(batch, start, id);
-    const char *request_params[] = {id, request_id};
+    const char *request_params[] = {id, request_id, start->plan_json, start->warnings_json};
     pg_add(batch,
-           "UPDATE request SET state = 'done', done_at = now() WHERE id = $2 AND " JUST_STARTED, 2,
-           request_params);
+           "UPDATE request SET state = 'done', plan = $3, problems = coalesce($4::jsonb, '[]'), "
+           "done_at = now() WHERE id = $2 AND " JUST_STARTED,
+           4, request_params);
     store_add_fence(batch, &start->fence);
     free(json);
     store_do(store->writer, batch, 0, ERR_WRONG_STATE, done, arg);
@@ -464,6 +465,22 @@ void store_start_failed(struct store *store, const struct store_fence *fence,
            3, request_params);
     store_add_fence(batch, fence);
     store_do(store->writer, batch, 1, ERR_MISSING, done, arg);
+}
+
+void store_planned(struct store *store, const struct store_fence *fence,
+                   const struct uuid *request_id, bool is_done, const char *problems_json,
+                   const char *plan_json, store_done_fn *done, void *arg)
+{
+    struct pg_batch *batch = pg_batch_new();
+    char request[UUID_TEXT_SIZE];
+    const char *params[] = {request, is_done ? "done" : "failed", problems_json, plan_json};
+
+    uuid_format(request_id, request);
+    pg_add(batch,
+           "UPDATE request SET state = $2, problems = $3, plan = $4, done_at = now() WHERE id = $1",
+           4, params);
+    store_add_fence(batch, fence);
+    store_do(store->writer, batch, 0, ERR_MISSING, done, arg);
 }
 
 void store_read_draft(struct store *store, const struct uuid *deployment_id, store_json_fn *done,

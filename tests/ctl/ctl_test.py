@@ -225,6 +225,56 @@ class Usage(Test):
             self.check(run(*base, "--devices-file", file.name), USAGE, err="names no device")
 
 
+class Plan(Test):
+    def plan(self, *args):
+        code, out, err = run("plan", *args, "--json")
+        self.assertEqual((code, err), (DONE, ""))
+        return json.loads(out)
+
+    def test_a_plan_without_a_server_is_complete_and_quick(self):
+        begin = time.monotonic()
+        plan = self.plan("--size", "100000", "--region", "EU868", "--data-rate", "5", "--devices", "1000",
+                         "--loss", "0.1", "--gateways", "3")
+        self.assertLess(time.monotonic() - begin, 5)  # a second is the goal: docs/performance.md
+        self.assertEqual((plan["fragment_size"], plan["fragment_count"], plan["padding_size"]), (239, 419, 141))
+        self.assertEqual((plan["frame_airtime_ms"], plan["gap_ms"], plan["duty_cycle"]), (395, 15000, 0.1))
+        self.assertEqual(plan["airtime_ms"], plan["frames"] * plan["frame_airtime_ms"])
+        # The ideal is about 490 for a thousand devices.
+        self.assertTrue(485 <= plan["frames"] <= plan["frames_p90"] <= plan["frames_p99"] <= 520, plan)
+        self.assertEqual((plan["sessions"], plan["done"], plan["loss"]), (1, 1, [{"share": 1, "loss": 0.1}]))
+        self.assertEqual([w["field"] for w in plan["warnings"]], ["loss"])
+
+    def test_a_plan_names_bad_block_counts_and_sessions(self):
+        # 192 fragments of 100 octets: 64 times 3.
+        code, _, err = run("plan", "--size", "19200", "--fragment-size", "100")
+        self.assertEqual(code, USAGE)
+        self.assertIn("192 fragments, a count for which TS004's code is defective", err)
+        forced = self.plan("--size", "19200", "--fragment-size", "100", "--allow-bad-block-count")
+        self.assertEqual([w["field"] for w in forced["warnings"]], ["fragment_size"])
+        avoided = self.plan("--size", "45888", "--data-rate", "5")  # 239 octets would make 192
+        self.assertEqual(avoided["fragment_count"] % 64 != 0, True)
+        self.assertIn("239 octets would make", avoided["warnings"][0]["detail"])
+        slow = self.plan("--size", "100000", "--data-rate", "0", "--gateways", "3")
+        self.assertGreater(slow["sessions"], 1)
+        self.assertIn("sessions", [w["field"] for w in slow["warnings"]])
+
+    def test_a_fixed_redundancy_is_seen_to_fall_short(self):
+        plan = self.plan("--size", "119500", "--data-rate", "5", "--devices", "1000", "--loss", "0.1",
+                         "--rounds", "1", "--redundancy", "10%")
+        self.assertAlmostEqual(plan["done"], 0.2, delta=0.02)
+        self.assertIn("rounds", [w["field"] for w in plan["warnings"]])
+
+    def test_a_plan_says_what_is_wrong(self):
+        for args, text in [((), "--size is needed"), (("--size", "0"), "--size"), (("--size", "9", "--loss", "2"), "loss"),
+                           (("--size", "9", "--loss", "0.1", "0.2"), "--loss takes one share"),
+                           (("--size", "9", "--loss", "0.5:0.1"), "add up to 1"),
+                           (("--size", "9", "--gateways", "17"), "--gateways"),
+                           (("--size", "9", "--region", "MARS"), "region must be one of"),
+                           (("--size", "9", "--data-rate", "14"), "no downlink data rate 14"),
+                           (("--size", "9000000", "--data-rate", "0"), "more than 16383 fragments")]:
+            self.check(run("plan", *args), USAGE, err=text)
+
+
 class Errors(Test):
     def test_a_server_that_is_not_there_is_unreachable(self):
         with socket.socket() as free:
@@ -316,7 +366,8 @@ class Deployments(Test):
                     "auto", "--redundancy", "12.5%", "--rounds", "4", "--sessions", "5", "--repair-passes", "0",
                     "--airtime-budget", "600", "--time-limit", "7200", "--unicast-attempts", "3", "--start",
                     "2024-01-31T10:20:30Z", "--setup-deadline", "3600", "--quorum", "80", "--gateway",
-                    "g1", "g2", "--descriptor", "01020304", "--min-gap", "1500", "--allow-bad-block-count"]
+                    "g1", "g2", "--descriptor", "01020304", "--min-gap", "1500", "--allow-bad-block-count",
+                    "--consecutive-rows", "--loss", "0.9:0.02", "0.1:0.2"]
             self.check(run(*args, "--device", "0102030405060708", "AA02030405060708", "--device",
                            "0102030405060709", url=daemon.url), DONE, f"deployment {ID} is created")
             self.assertEqual(json.loads(daemon.last("POST")[4]), {
@@ -326,7 +377,8 @@ class Deployments(Test):
                 "redundancy": 12.5, "rounds": 4, "sessions": 5, "repair_passes": 0, "airtime_budget_s": 600,
                 "time_limit_s": 7200, "unicast_attempts": 3, "start": "2024-01-31T10:20:30Z",
                 "setup_deadline_s": 3600, "quorum_percent": 80, "gateways": ["g1", "g2"],
-                "descriptor": "01020304", "min_gap_ms": 1500, "allow_bad_block_count": True})
+                "descriptor": "01020304", "min_gap_ms": 1500, "allow_bad_block_count": True,
+                "consecutive_rows": True, "loss": [{"share": 0.9, "loss": 0.02}, {"share": 0.1, "loss": 0.2}]})
 
     def test_devices_are_chosen_in_five_ways(self):
         with FakeDaemon({"POST /api/v1/deployments": [(201, deployment("draft"))]}) as daemon, \
@@ -353,6 +405,18 @@ class Deployments(Test):
             self.assertEqual(len([r for r in daemon.requests if r[0] == "GET"]), 2)
             result = run("deployment", "start", ID, "--json", url=daemon.url)
             self.assertEqual(json.loads(result[1])["state"], "done")
+
+    def test_a_plan_of_a_draft_is_asked_for_and_printed(self):
+        plan = json.loads(run("plan", "--size", "9000", "--data-rate", "5", "--json")[1])
+        done = {**request("done"), "kind": "plan", "plan": plan}
+        failed = {**request("failed", problems=[{"field": "gateways", "detail": "gateway 1 is offline"}]),
+                  "kind": "plan", "plan": plan}
+        answers = {f"POST /api/v1/deployments/{ID}/plan": [(202, request("open"))],
+                   f"GET /api/v1/requests/{REQUEST}": [(200, done), (200, failed)]}
+        with FakeDaemon(answers) as daemon:
+            self.check(run("plan", ID, url=daemon.url), DONE, ["block      38 fragments of 237 octets", "ENOUGH FOR"])
+            self.check(run("plan", ID, url=daemon.url), FAILED, "ENOUGH FOR",
+                       ["the deployment cannot start", "gateway 1 is offline"])
 
     def test_a_start_without_waiting_names_the_request(self):
         with FakeDaemon(self.answers_of_start(request("open"))) as daemon:

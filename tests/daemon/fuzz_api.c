@@ -186,6 +186,17 @@ void store_deployment_retry_source(struct store *store, const char *id, store_js
     store_image_list(store, done, arg);
 }
 
+void plan_job_run(struct daemon *daemon, const struct plan_question *question, plan_job_fn *done,
+                  void *arg)
+{
+    cJSON *plan = must(cJSON_CreateObject());
+
+    (void)daemon;
+    (void)question;
+    done(arg, plan);
+    cJSON_Delete(plan);
+}
+
 void store_request_add(struct store *store, const struct uuid *id, const char *kind,
                        const char *deployment_id, store_json_fn *done, void *arg)
 {

@@ -10,7 +10,7 @@
 
 #include "daemon.h"
 #include "lib/fuzz_input.h"
-#include "wish.h"
+#include "wish/wish.h"
 
 #define IMAGE_SIZE_MAX (16u << 20)
 
@@ -58,6 +58,36 @@ static void check_params(const struct deployment_params *p, size_t image_size)
     assert(deployment_gap_ms(p, 1) >= p->margin_ms);
 }
 
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(object, name);
+
+    assert(cJSON_IsNumber(item));
+    return item->valuedouble;
+}
+
+/* Trying many devices takes too long here. */
+static bool is_quick(const struct wish *wish, const struct deployment_params *p)
+{
+    return wish->loss_count == 0 && p->fragment_count > 600;
+}
+
+static void check_plan(const struct wish *wish, const struct deployment_params *p)
+{
+    if (!is_quick(wish, p)) {
+        return;
+    }
+    cJSON *plan = wish_plan(wish, p, &wish_defaults, 1, 3600);
+    double frames = number(plan, "frames");
+
+    assert(frames > 0 && frames <= number(plan, "frames_p90"));
+    assert(number(plan, "frames_p90") <= number(plan, "frames_p99"));
+    assert(number(plan, "done") >= 0.0 && number(plan, "done") <= 1.0);
+    assert(number(plan, "time_s") > number(plan, "setup_s"));
+    check_problems(cJSON_GetObjectItem(plan, "warnings"));
+    cJSON_Delete(plan);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
@@ -84,10 +114,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         wish_read(json, problems, &wish);
         assert(wish.gateway_count <= DEPLOYMENT_GATEWAYS_MAX);
         if (cJSON_GetArraySize(problems) == 0) {
-            wish_plan(&wish, &facts, defaults(), problems, &params);
+            wish_params(&wish, &facts, &defaults()->wish, problems, &params);
         }
         if (cJSON_GetArraySize(problems) == 0) {
             check_params(&params, facts.image_size);
+            check_plan(&wish, &params);
         }
         check_problems(problems);
     }

@@ -117,6 +117,7 @@ class Failpoints(EndToEnd):
         bad = self.create("--data-rate", "14", image_id=image_id)
         soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.rig.stop("fuotad")
+        self.die_at("PLAN_MADE", act=lambda: self.rig.ctl("plan", bad, check=False), once=True)
         self.die_at("START_REFUSED", act=lambda: self.rig.ctl("deployment", "start", bad, "--no-wait"), once=True)
         self.rig.start_fuotad()
         self.wait_for(lambda: self.show(bad)["problems"])

@@ -10,10 +10,11 @@ MAY = {
     "fec": {"base"},
     "deployment": {"base", "lorawan", "fec"},
     "network": {"base", "lorawan"},
+    "wish": {"base", "lorawan", "fec", "deployment", "network"},
     "store": {"base", "lorawan", "deployment"},
     "http": {"base"},
-    "daemon": {"base", "lorawan", "fec", "deployment", "network", "store", "http"},
-    "ctl": {"base", "lorawan", "fec"},
+    "daemon": {"base", "lorawan", "fec", "deployment", "network", "wish", "store", "http"},
+    "ctl": {"base", "lorawan", "fec", "deployment", "wish"},
     "sim": {"base"},
 }
 # what a pure module may take from outside

@@ -1,15 +1,32 @@
 /*
  * wish.h - what an operator asks of a deployment, as JSON: checked when it comes, read again when
- * it starts.
+ * it starts; the parameters that follow, and the plan, as JSON again.
+ *
+ * No I/O, no clock. The daemon and fuotactl share it, so that both plan the same. Running out of
+ * memory ends the program.
  */
-#ifndef DAEMON_WISH_H
-#define DAEMON_WISH_H
+#ifndef WISH_WISH_H
+#define WISH_WISH_H
 
 #include <cjson/cJSON.h>
 
-#include "daemon/config.h"
-#include "deployment/params.h"
+#include "deployment/plan.h"
 #include "network/driver.h"
+
+/* What holds where the operator says nothing; keys of the daemon's configuration. */
+struct wish_defaults {
+    int64_t margin_ms, scheduler_interval_ms; /* of the network server */
+    bool is_repeater_compatible, has_dwell_time_400ms;
+    int64_t unicast_attempts, quorum_percent, setup_deadline_s;
+    double expected_loss;
+    int64_t rounds, sessions, repair_passes;
+    int64_t gateways_max, uplink_interval_s, min_gap_ms;
+    double receive_ma;
+    int64_t leap_s;
+};
+
+/* Those of a daemon whose configuration says nothing. */
+extern const struct wish_defaults wish_defaults;
 
 /* Everything optional has a "not given" value. */
 struct wish {
@@ -31,6 +48,8 @@ struct wish {
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
     size_t gateway_count;
     bool allow_bad_block_count, allow_any_class, consecutive_rows;
+    struct plan_loss losses[PLAN_LOSSES_MAX];
+    size_t loss_count; /* 0: default */
 };
 
 /* What is no UTF-8 becomes '?': a text that was cut may end within a character. */
@@ -54,7 +73,16 @@ struct wish_facts {
 /*
  * The parameters that follow; what is wrong goes to `problems` (then *ret_params is not usable).
  */
-void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config,
-               cJSON *problems, struct deployment_params *ret_params);
+void wish_params(const struct wish *wish, const struct wish_facts *facts,
+                 const struct wish_defaults *defaults, cJSON *problems,
+                 struct deployment_params *ret_params);
+
+/*
+ * The plan as an object (docs/deployment.md names the members). `gateway_count` 0: as many as the
+ * parameters name or allow; `uplink_interval_s` of the slowest device.
+ */
+cJSON *wish_plan(const struct wish *wish, const struct deployment_params *params,
+                 const struct wish_defaults *defaults, unsigned gateway_count,
+                 uint32_t uplink_interval_s);
 
 #endif

@@ -1,4 +1,4 @@
-#include "wish.h"
+#include "wish/wish.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -6,12 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon.h"
+#include "fec/odds.h"
 #include "fec/plan.h"
 #include "fec/rows.h"
 #include "lorawan/airtime.h"
 #include "lorawan/fragmentation.h"
 #include "lorawan/multicast_setup.h"
+#include "must.h"
+
+const struct wish_defaults wish_defaults = {
+    .margin_ms = 5000,
+    .scheduler_interval_ms = 1000,
+    .unicast_attempts = 10,
+    .quorum_percent = 90,
+    .setup_deadline_s = 259200,
+    .expected_loss = 0.05,
+    .rounds = 60,
+    .sessions = 10,
+    .repair_passes = 1,
+    .gateways_max = 3,
+    .uplink_interval_s = 3600,
+    .receive_ma = 11.0,
+    .leap_s = 18,
+};
 
 #define ANSWER_AIRTIME_MS 400 /* of a status answer, at a middling data rate */
 
@@ -93,6 +110,50 @@ static bool is_auto(const cJSON *item)
     const char *text = cJSON_GetStringValue(item);
 
     return item == NULL || (text != NULL && strcmp(text, "auto") == 0);
+}
+
+/* One element of "loss". */
+static bool read_loss(const cJSON *item, struct plan_loss *ret)
+{
+    const cJSON *share = given(item, "share"), *loss = given(item, "loss");
+
+    if (!cJSON_IsNumber(share) || !cJSON_IsNumber(loss)) {
+        return false;
+    }
+    *ret = (struct plan_loss){.share = share->valuedouble, .loss = loss->valuedouble};
+    return ret->share > 0.0 && ret->share <= 1.0 && ret->loss >= 0.0 &&
+           ret->loss <= FEC_ODDS_LOSS_MAX;
+}
+
+static void read_losses(const cJSON *object, cJSON *problems, struct wish *wish)
+{
+    const cJSON *loss = given(object, "loss");
+    const cJSON *item;
+    double sum = 0.0;
+
+    if (loss == NULL) {
+        return;
+    }
+    if (cJSON_IsNumber(loss) && loss->valuedouble >= 0.0 &&
+        loss->valuedouble <= FEC_ODDS_LOSS_MAX) {
+        wish->losses[wish->loss_count++] =
+            (struct plan_loss){.share = 1.0, .loss = loss->valuedouble};
+        return;
+    }
+    bool is_right = cJSON_IsArray(loss) && cJSON_GetArraySize(loss) >= 1 &&
+                    cJSON_GetArraySize(loss) <= PLAN_LOSSES_MAX;
+    cJSON_ArrayForEach(item, loss)
+    {
+        is_right = is_right && read_loss(item, &wish->losses[wish->loss_count]);
+        sum += is_right ? wish->losses[wish->loss_count++].share : 0.0;
+    }
+    if (!is_right || sum < 0.999 || sum > 1.001) {
+        wish->loss_count = 0;
+        problem_add(problems, "loss", 0,
+                    "loss must be a share from 0 to %.1f, or a list of at most %d "
+                    "{\"share\", \"loss\"} whose shares add up to 1",
+                    FEC_ODDS_LOSS_MAX, PLAN_LOSSES_MAX);
+    }
 }
 
 static void read_gateways(const cJSON *object, cJSON *problems, struct wish *wish)
@@ -212,6 +273,7 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
         }
     }
     read_gateways(object, problems, &w);
+    read_losses(object, problems, &w);
     w.allow_bad_block_count = read_bool(object, "allow_bad_block_count", problems);
     w.allow_any_class = read_bool(object, "allow_any_class", problems);
     w.consecutive_rows = read_bool(object, "consecutive_rows", problems);
@@ -219,13 +281,13 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
 }
 
 /* The largest fragment at the data rate; 0 and a problem where there is none. */
-static size_t fragment_size_max(const struct config *config, const struct deployment_params *p,
+static size_t fragment_size_max(const struct wish_defaults *defaults, const struct deployment_params *p,
                                 cJSON *problems)
 {
     size_t payload_max;
 
-    if (region_payload_size_max(p->region, p->data_rate, config->network_repeater_compatible,
-                                config->network_dwell_time_400ms, &payload_max) != ERR_OK) {
+    if (region_payload_size_max(p->region, p->data_rate, defaults->is_repeater_compatible,
+                                defaults->has_dwell_time_400ms, &payload_max) != ERR_OK) {
         problem_add(problems, "data_rate", 0,
                     "%s has no downlink data rate %u that carries a payload",
                     region_name(p->region), p->data_rate);
@@ -235,10 +297,21 @@ static size_t fragment_size_max(const struct config *config, const struct deploy
     return size < FRAG_SIZE_MAX ? size : FRAG_SIZE_MAX;
 }
 
-static void plan_block(const struct wish *wish, const struct wish_facts *facts,
-                       const struct config *config, cJSON *problems, struct deployment_params *p)
+/* Of all devices together. */
+static double expected_loss(const struct wish *wish, const struct wish_defaults *defaults)
 {
-    size_t size_max = fragment_size_max(config, p, problems);
+    double sum = 0.0;
+
+    for (size_t i = 0; i < wish->loss_count; i++) {
+        sum += wish->losses[i].share * wish->losses[i].loss;
+    }
+    return wish->loss_count > 0 ? sum : defaults->expected_loss;
+}
+
+static void plan_block(const struct wish *wish, const struct wish_facts *facts,
+                       const struct wish_defaults *defaults, cJSON *problems, struct deployment_params *p)
+{
+    size_t size_max = fragment_size_max(defaults, p, problems);
     unsigned size = wish->fragment_size;
 
     if (size_max == 0) {
@@ -274,13 +347,14 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts,
                     size, count);
         return;
     }
+    double loss = expected_loss(wish, defaults);
     unsigned coded;
     if (wish->redundancy_percent >= 0.0) {
         coded = (unsigned)ceil((double)count * wish->redundancy_percent / 100.0);
     } else if (p->rounds_max > 1) { /* auto: rounds send what is lacking then */
-        coded = fec_plan_first_coded_count((unsigned)count, config->default_expected_loss);
+        coded = fec_plan_first_coded_count((unsigned)count, loss);
     } else {
-        coded = fec_plan_coded_count((unsigned)count, config->default_expected_loss);
+        coded = fec_plan_coded_count((unsigned)count, loss);
     }
     if (count + coded > FRAG_NUMBER_MAX) {
         problem_add(problems, "redundancy", 0,
@@ -297,7 +371,7 @@ static void plan_block(const struct wish *wish, const struct wish_facts *facts,
 }
 
 /* Whether 41 octets pass at every data rate that a downlink to a device may have. */
-static bool may_combine(const struct config *config, enum region region)
+static bool may_combine(const struct wish_defaults *defaults, enum region region)
 {
     for (unsigned rate = 0; rate <= REGION_DATA_RATE_MAX; rate++) {
         size_t size;
@@ -305,8 +379,8 @@ static bool may_combine(const struct config *config, enum region region)
         if (region_data_rate(region, rate, &ignored) != ERR_OK) {
             continue;
         }
-        if (region_payload_size_max(region, rate, config->network_repeater_compatible,
-                                    config->network_dwell_time_400ms, &size) != ERR_OK ||
+        if (region_payload_size_max(region, rate, defaults->is_repeater_compatible,
+                                    defaults->has_dwell_time_400ms, &size) != ERR_OK ||
             size < MC_GROUP_SETUP_REQ_SIZE + MC_CLASS_C_SESSION_REQ_SIZE) {
             return false;
         }
@@ -314,7 +388,7 @@ static bool may_combine(const struct config *config, enum region region)
     return true;
 }
 
-static void plan_times(const struct wish *wish, const struct config *config, cJSON *problems,
+static void plan_times(const struct wish *wish, const struct wish_defaults *defaults, cJSON *problems,
                        struct deployment_params *p)
 {
     struct data_rate rate;
@@ -326,9 +400,9 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     }
     p->frame_airtime_ms =
         airtime_us(&rate, PHY_OVERHEAD + FRAG_OVERHEAD + p->fragment_size, false) / 1000 + 1;
-    p->margin_ms = (uint32_t)config->network_multicast_class_c_margin_ms;
-    p->scheduler_interval_ms = (uint32_t)config->network_scheduler_interval_ms;
-    p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)config->default_min_gap_ms;
+    p->margin_ms = (uint32_t)defaults->margin_ms;
+    p->scheduler_interval_ms = (uint32_t)defaults->scheduler_interval_ms;
+    p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)defaults->min_gap_ms;
     p->duty_cycle = region_duty_cycle(p->region, p->frequency_hz);
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
     p->time_out = deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
@@ -348,7 +422,7 @@ static void plan_times(const struct wish *wish, const struct config *config, cJS
     }
 }
 
-void wish_plan(const struct wish *wish, const struct wish_facts *facts, const struct config *config,
+void wish_params(const struct wish *wish, const struct wish_facts *facts, const struct wish_defaults *defaults,
                cJSON *problems, struct deployment_params *ret_params)
 {
     struct deployment_params p = {
@@ -357,20 +431,20 @@ void wish_plan(const struct wish *wish, const struct wish_facts *facts, const st
         .port_multicast_setup = facts->profile->multicast_setup_port,
         .port_fragmentation = facts->profile->fragmentation_port,
         .port_clock_sync = facts->profile->clock_sync_port,
-        .gateways_max = (uint8_t)config->default_gateways_max,
+        .gateways_max = (uint8_t)defaults->gateways_max,
         .gateway_count = (uint8_t)wish->gateway_count,
         .attempts_max = (uint8_t)(wish->unicast_attempts > 0 ? wish->unicast_attempts
-                                                             : config->default_unicast_attempts),
+                                                             : defaults->unicast_attempts),
         .quorum_percent = (uint8_t)(wish->quorum_percent > 0 ? wish->quorum_percent
-                                                             : config->default_quorum_percent),
+                                                             : defaults->quorum_percent),
         .setup_limit_ms = 1000 * (wish->setup_deadline_s > 0 ? wish->setup_deadline_s
-                                                             : config->default_setup_deadline_s),
-        .rounds_max = (uint8_t)(wish->rounds > 0 ? wish->rounds : config->default_rounds),
-        .sessions_max = (uint8_t)(wish->sessions > 0 ? wish->sessions : config->default_sessions),
+                                                             : defaults->setup_deadline_s),
+        .rounds_max = (uint8_t)(wish->rounds > 0 ? wish->rounds : defaults->rounds),
+        .sessions_max = (uint8_t)(wish->sessions > 0 ? wish->sessions : defaults->sessions),
         .repairs_max = (uint8_t)(wish->has_repair_passes ? wish->repair_passes
-                                                         : config->default_repair_passes),
+                                                         : defaults->repair_passes),
         .time_limit_ms = (int64_t)(1000.0 * wish->time_limit_s),
-        .leap_s = (int8_t)config->leap_seconds,
+        .leap_s = (int8_t)defaults->leap_s,
     };
     int before = cJSON_GetArraySize(problems);
     uint32_t low_hz, high_hz, frequency_hz;
@@ -392,10 +466,10 @@ void wish_plan(const struct wish *wish, const struct wish_facts *facts, const st
     }
     memcpy(p.gateways, wish->gateways, sizeof(p.gateways));
     memcpy(p.descriptor, wish->descriptor, sizeof(p.descriptor));
-    p.combine_setup = may_combine(config, p.region);
-    plan_block(wish, facts, config, problems, &p);
+    p.combine_setup = may_combine(defaults, p.region);
+    plan_block(wish, facts, defaults, problems, &p);
     if (cJSON_GetArraySize(problems) == before) {
-        plan_times(wish, config, problems, &p);
+        plan_times(wish, defaults, problems, &p);
     }
     *ret_params = p;
 }

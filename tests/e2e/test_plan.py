@@ -1,0 +1,52 @@
+"""The plan of a draft, the same list before the start, and what the run then takes."""
+import unittest
+
+from e2e import EndToEnd, image
+
+
+class Plan(EndToEnd):
+    def test_what_is_planned_is_what_it_takes(self):
+        self.start_all("--devices", "200", "--uplink-interval", "300", "--loss", "0.1", "--gateways", "3",
+                       "--heard-by", "1", "--kind", "letter")
+        deployment = self.create("--data-rate", "5", "--loss", "0.1", image_id=self.add_image(image(40000)))
+        plan = self.rig.ctl_json("plan", deployment)["plan"]
+        self.assertEqual(self.show(deployment)["state"], "draft")
+        self.assertEqual((plan["device_count"], plan["gateway_count"], plan["gap_ms"]), (200, 3, 15000))
+        self.assertIn("ENOUGH FOR", self.rig.ctl("plan", deployment).stdout)
+        self.rig.ctl("deployment", "start", deployment)
+        ended = self.wait_for_end(deployment)
+        self.assertEqual(ended["state"], "completed")
+        self.assertEqual(ended["plan"], plan)
+        self.assertAlmostEqual(ended["frames_sent"], plan["frames"], delta=0.05 * plan["frames"])
+
+    def test_bare_parameters_are_planned_over_http(self):
+        self.start_all("--devices", "1")
+        status, plan = self.rig.api("POST", "/api/v1/plan", {"size": 100000, "region": "EU868", "data_rate": 5,
+                                                             "device_count": 1000, "gateway_count": 3, "loss": 0.1})
+        self.assertEqual((status, plan["fragment_count"], plan["gap_ms"]), (200, 419, 15000))
+        offline = self.rig.ctl_json("plan", "--size", "100000", "--data-rate", "5", "--devices", "1000", "--gateways",
+                                    "3", "--loss", "0.1", "--margin", str(plan["gap_ms"] // 3))
+        self.assertEqual((plan["frames"], plan["rounds"]), (offline["frames"], offline["rounds"]))
+        status, problem = self.rig.api("POST", "/api/v1/plan", {"size": 0, "devices_count": 1})
+        self.assertEqual(status, 422)
+        self.assertEqual({p["field"] for p in problem["errors"]}, {"size", "devices_count", "region"})
+
+    def test_what_keeps_it_from_starting_comes_with_the_plan(self):
+        self.start_all("--devices", "3")
+        image_id = self.add_image(image(2000))
+        deployment = self.create("--data-rate", "5", "--gateway", "0102030405060708", image_id=image_id)
+        asked = self.rig.ctl("plan", deployment, check=False)
+        self.assertEqual(asked.returncode, 1)
+        self.assertIn("ENOUGH FOR", asked.stdout)
+        self.assertIn("gateway 0102030405060708 is unknown", asked.stderr)
+        self.assertEqual(self.show(deployment)["state"], "draft")
+        # A wish of which no plan can be made.
+        deployment = self.create("--data-rate", "14", image_id=image_id)
+        asked = self.rig.ctl("plan", deployment, check=False)
+        self.assertEqual(asked.returncode, 1)
+        self.assertNotIn("ENOUGH FOR", asked.stdout)
+        self.assertIn("no downlink data rate 14", asked.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
