@@ -14,10 +14,12 @@
 
 #include "base/err.h"
 #include "sim/stacks.h"
+#include "sim/tx_status.h"
 
 #define OPTIONS_PATH_SIZE   512
 #define OPTIONS_ERROR_SIZE  1280
 #define OPTIONS_OFFLINE_MAX 64
+#define OPTIONS_REFUSAL_MAX 64
 #define OPTIONS_TAG_MAX     8
 #define OPTIONS_TAG_SIZE    48
 #define OPTIONS_GATEWAY_MAX 32
@@ -65,6 +67,15 @@ struct gateway_offline {
     double to_s;
 };
 
+/* Multicast frames that a gateway refuses to send for some time. */
+struct gateway_refusal {
+    int64_t gateway;
+    double from_s; /* after the start */
+    double to_s;
+    double share;
+    enum tx_status status;
+};
+
 struct options {
     int64_t grpc_port;
     int64_t mqtt_port;
@@ -97,6 +108,8 @@ struct options {
     struct device_options *each; /* one per device, owned */
     size_t offline_count;
     struct gateway_offline offline[OPTIONS_OFFLINE_MAX];
+    size_t refusal_count;
+    struct gateway_refusal refusals[OPTIONS_REFUSAL_MAX];
 };
 
 void options_init(struct options *options);
@@ -118,8 +131,8 @@ MUST_CHECK enum err options_set(struct options *options, struct device_options *
                                 const char *name, const char *value,
                                 char error[OPTIONS_ERROR_SIZE]);
 
-/* Reads the scenario file; `wants_groups`: only the groups, into `each`; otherwise all but them.
- * Errors as options_read(). */
+/* Reads the scenario file; `wants_groups`: only the groups, into `each`, and what names gateways;
+ * otherwise all but them. Errors as options_read(). */
 MUST_CHECK enum err scenario_read(struct options *options, bool wants_groups,
                                   char error[OPTIONS_ERROR_SIZE]);
 

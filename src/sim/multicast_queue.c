@@ -79,17 +79,16 @@ static void on_flight_end(void *arg, uint64_t value)
     free(f);
 }
 
-static void send_row(struct network *network, const struct multicast_group *group,
-                     const struct multicast_row *row, const struct region_dr *rate)
+/* The gateway sends the frame, which it has found possible. */
+static enum tx_status send_row(struct network *network, const struct multicast_group *group,
+                               const struct multicast_row *row, const struct region_dr *rate)
 {
     struct multicast_flight *f = malloc(sizeof(*f) + row->size);
     int64_t now_ms = network->world->now_ms;
     uint32_t airtime = airtime_ms(rate, row->size, false);
 
-    if (f == NULL || !radio_has_room(&network->gateways[row->gateway_index], now_ms)) {
-        network->counters.multicast_rejected++;
-        free(f);
-        return;
+    if (f == NULL) {
+        return TX_INTERNAL_ERROR;
     }
     *f = (struct multicast_flight){
         .network = network,
@@ -110,6 +109,7 @@ static void send_row(struct network *network, const struct multicast_group *grou
     network->counters.multicast_sent++;
     network->counters.multicast_duplicate_fcnt += row->attempt > 0 ? 1 : 0;
     world_at_take(network->world, f->from_ms + airtime, on_flight_end, f, 0);
+    return TX_OK;
 }
 
 /* A draw for the share options, from what identifies the frame. */
@@ -120,6 +120,36 @@ static bool happens(const struct network *network, const struct multicast_row *r
     uint64_t frame = (uint64_t)row->f_cnt << 32 | (uint64_t)row->attempt << 8 | row->gateway_index;
 
     return share > 0 && (double)(random_mix(key, frame) >> 11) / 9007199254740992.0 < share;
+}
+
+/* The first refusal of the scenario that names this gateway and time and whose share hits. */
+static enum tx_status refusal(const struct network *network, const struct multicast_row *row)
+{
+    double since_s = (double)(network->world->now_ms - network->start_ms) / 1000;
+
+    for (size_t i = 0; i < network->options->refusal_count; i++) {
+        const struct gateway_refusal *r = &network->options->refusals[i];
+        if (r->gateway == row->gateway_index && since_s >= r->from_s && since_s < r->to_s &&
+            happens(network, row, 0x5EF00 + i, r->share)) {
+            return r->status;
+        }
+    }
+    return TX_OK;
+}
+
+/* What the gateway says to a frame that it may send now. */
+static enum tx_status answer(const struct network *network, const struct multicast_row *row)
+{
+    enum tx_status status = refusal(network, row);
+
+    if (status == TX_OK && happens(network, row, 0x4E, network->options->gateway_rejects)) {
+        status = TX_COLLISION_PACKET;
+    }
+    if (status == TX_OK &&
+        !radio_has_room(&network->gateways[row->gateway_index], network->world->now_ms)) {
+        status = TX_QUEUE_FULL;
+    }
+    return status;
 }
 
 /* One due row; true when it is done with and leaves the queue. */
@@ -142,11 +172,14 @@ static bool run_row(struct network *network, struct multicast_group *group,
         network->counters.multicast_dropped++;
         return true;
     }
-    if (happens(network, row, 0x4E, options->gateway_rejects)) {
+    enum tx_status status = answer(network, row);
+    status = status == TX_OK ? send_row(network, group, row, rate) : status;
+    if (status != TX_OK) {
         network->counters.multicast_rejected++;
-        return true;
+        network_trace(network, "refused gateway=%u addr=%08x fcnt=%u status=%s", row->gateway_index,
+                      group->mc_addr, row->f_cnt, tx_status_name(status));
+        return true; /* a frame that was refused leaves the queue like one that was sent */
     }
-    send_row(network, group, row, rate);
     if (happens(network, row, 0xAC, options->lost_gateway_acks)) {
         row->attempt++; /* the row stays, and its lock runs out */
         return false;

@@ -65,7 +65,7 @@ static const struct option globals[] = {
     {"lost_gateway_acks", OPTION_NUMBER, OF(options, lost_gateway_acks), 0, 0, 1, "0",
      "share of multicast frames whose gateway acknowledgement is lost"},
     {"gateway_rejects", OPTION_NUMBER, OF(options, gateway_rejects), 0, 0, 1, "0",
-     "share of multicast frames the gateway refuses to send"},
+     "share of multicast frames the gateway refuses to send, as COLLISION_PACKET"},
     {"scenario", OPTION_TEXT, TEXT(scenario), 0, 0, "", "scenario file"},
     {"report", OPTION_TEXT, TEXT(report), 0, 0, "", "file for the report"},
     {"dump_images", OPTION_TEXT, TEXT(dump_images), 0, 0, "",

@@ -42,6 +42,13 @@ static void check_options(const struct options *options)
     assert(options->devices == DEVICES && options->each != NULL);
     assert(options->gateways >= 1 && options->gateways <= OPTIONS_GATEWAY_MAX);
     assert(options->offline_count <= OPTIONS_OFFLINE_MAX);
+    assert(options->refusal_count <= OPTIONS_REFUSAL_MAX);
+    for (size_t i = 0; i < options->refusal_count; i++) {
+        const struct gateway_refusal *r = &options->refusals[i];
+        assert(r->gateway >= 0 && r->gateway < options->gateways && is_share(r->share));
+        assert(r->from_s >= 0.0 && r->from_s < r->to_s);
+        assert(r->status > TX_OK && r->status < TX_STATUS_COUNT);
+    }
     check_device(&options->all);
     for (int64_t i = 0; i < options->devices; i++) {
         check_device(&options->each[i]);
