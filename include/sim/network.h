@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/hex.h"
+#include "sim/airtime_log.h"
 #include "sim/device.h"
 #include "sim/options.h"
 #include "sim/region.h"
@@ -39,6 +40,7 @@ struct sim_gateway {
     int64_t busy_until_ms; /* the end of the last frame in its queue */
     struct span sent[NETWORK_SPAN_COUNT];
     size_t sent_next;
+    struct airtime_log airtime;
 };
 
 /* Device profiles are made as needed, one for each combination of what they say. */
@@ -195,9 +197,13 @@ enum direction { DIRECTION_UP, DIRECTION_DOWN, DIRECTION_MULTICAST };
  * and the seed. */
 bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction,
                    uint32_t f_cnt, uint32_t attempt);
-/* Gives the gateway a frame to send at once or behind what it is sending; returns when it begins.
- */
-int64_t radio_queue(struct network *network, size_t gateway_index, int64_t at_ms, uint32_t airtime);
+/* Gives the gateway a frame to send at `at_ms` or behind what it is sending; returns when it
+ * begins. */
+int64_t radio_queue(struct network *network, size_t gateway_index, uint32_t frequency_hz,
+                    int64_t at_ms, uint32_t airtime);
+/* Whether such a frame is within the gateway's duty cycle: in the hour that ends with it. */
+bool radio_fits_duty_cycle(const struct network *network, size_t gateway_index,
+                           uint32_t frequency_hz, int64_t at_ms, uint32_t airtime);
 /* True when the gateway is sending at some time within the span. */
 bool radio_is_sending(const struct sim_gateway *gateway, int64_t from_ms, int64_t to_ms);
 bool radio_has_room(const struct sim_gateway *gateway, int64_t from_ms);

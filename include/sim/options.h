@@ -95,6 +95,7 @@ struct options {
     int64_t downlink_delay_real_ms;
     double lost_gateway_acks;
     double gateway_rejects;
+    double gateway_duty_cycle; /* 0: none is enforced */
     char scenario[OPTIONS_PATH_SIZE];
     char report[OPTIONS_PATH_SIZE];
     char dump_images[OPTIONS_PATH_SIZE];

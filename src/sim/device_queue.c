@@ -131,12 +131,25 @@ static void on_downlink_end(void *arg, uint64_t value)
     free(o);
 }
 
-/* Hands the item to the gateway, to be sent at `at_ms`; takes over `o`. */
-static void hand_over(struct opportunity *o, struct queue_item *item, int64_t at_ms, uint32_t dr)
+/* A receive window. */
+struct window {
+    int64_t at_ms;
+    uint32_t frequency_hz;
+    uint32_t dr;
+};
+
+static uint32_t airtime_in(const struct sim_device *d, const struct queue_item *item,
+                           const struct window *w)
+{
+    return airtime_ms(region_dr(d->network->region, w->dr), item->size, false);
+}
+
+/* Hands the item to the gateway, to be sent in that window; takes over `o`. */
+static void hand_over(struct opportunity *o, struct queue_item *item, const struct window *w)
 {
     struct sim_device *d = o->d;
-    uint32_t airtime = airtime_ms(region_dr(d->network->region, dr), item->size, false);
-    int64_t from_ms = radio_queue(d->network, o->gateway_index, at_ms, airtime);
+    uint32_t airtime = airtime_in(d, item, w);
+    int64_t from_ms = radio_queue(d->network, o->gateway_index, w->frequency_hz, w->at_ms, airtime);
 
     item->is_under_way = true;
     o->item = *item;
@@ -146,6 +159,19 @@ static void hand_over(struct opportunity *o, struct queue_item *item, int64_t at
         network_plan_wake(d);
     }
     world_at_take(d->network->world, from_ms + airtime, on_downlink_end, o, (uint64_t)from_ms);
+}
+
+/* What the gateway says to the item in that window. */
+static enum tx_status answer(const struct opportunity *o, const struct queue_item *item,
+                             const struct window *w, bool is_busy)
+{
+    if (is_busy) {
+        return TX_COLLISION_PACKET;
+    }
+    return radio_fits_duty_cycle(o->d->network, o->gateway_index, w->frequency_hz, w->at_ms,
+                                 airtime_in(o->d, item, w))
+               ? TX_OK
+               : TX_DUTY_CYCLE_OVERFLOW;
 }
 
 static void on_window(void *arg, uint64_t value)
@@ -164,17 +190,21 @@ static void on_window(void *arg, uint64_t value)
     /* With compressed time the windows may be past already; then they count as open until now. */
     int64_t rx1_ms =
         o->uplink_end_ms + RX1_DELAY_MS > now_ms ? o->uplink_end_ms + RX1_DELAY_MS : now_ms;
-    int64_t rx2_ms = rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS;
-    const struct region_dr *rate = region_dr(region, region->rx1_dr);
+    const struct window rx1 = {rx1_ms, region->rx1_frequency_hz, region->rx1_dr};
+    const struct window rx2 = {rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS, region->rx2_frequency_hz,
+                               d->network->rx2_dr};
+    const struct window *w = &rx1;
     const struct sim_gateway *gateway = &d->network->gateways[o->gateway_index];
-    if (!radio_is_sending(gateway, rx1_ms, rx1_ms + airtime_ms(rate, item->size, false))) {
-        hand_over(o, item, rx1_ms, region->rx1_dr);
-    } else if (item->size <= region_dr(region, d->network->rx2_dr)->payload_max &&
-               gateway->busy_until_ms <= rx2_ms) {
-        hand_over(o, item, rx2_ms, d->network->rx2_dr);
-    } else {
-        events_log(d, LOG_DOWNLINK_GATEWAY, "COLLISION_PACKET",
-                   NULL); /* the item waits for the next uplink */
+    int64_t rx1_end_ms = rx1_ms + airtime_in(d, item, &rx1);
+    enum tx_status status = answer(o, item, &rx1, radio_is_sending(gateway, rx1_ms, rx1_end_ms));
+    if (status != TX_OK && item->size <= region_dr(region, rx2.dr)->payload_max) {
+        w = &rx2;
+        status = answer(o, item, &rx2, gateway->busy_until_ms > rx2.at_ms);
+    }
+    if (status == TX_OK) {
+        hand_over(o, item, w);
+    } else { /* the item waits for the next uplink */
+        events_log(d, LOG_DOWNLINK_GATEWAY, tx_status_name(status), NULL);
         free(o);
     }
 }
@@ -204,6 +234,25 @@ void device_queue_open_windows(struct sim_device *d, uint32_t heard_mask, int64_
     }
 }
 
+/* Takes over `o`. */
+static void send_class_c(struct opportunity *o, struct queue_item *item)
+{
+    struct sim_device *d = o->d;
+    const struct network *network = d->network;
+    const struct window w = {network->world->now_ms, network->region->rx2_frequency_hz,
+                             network->rx2_dr};
+    /* It is sent behind what the gateway is sending. */
+    enum tx_status status = answer(o, item, &w, false);
+
+    if (status == TX_OK) {
+        d->class_c_after_ms = w.at_ms + CLASS_C_LOCK_MS;
+        hand_over(o, item, &w);
+    } else { /* the item waits for the next run */
+        events_log(d, LOG_DOWNLINK_GATEWAY, tx_status_name(status), NULL);
+        free(o);
+    }
+}
+
 static void on_class_c(void *arg, uint64_t value)
 {
     struct sim_device *d = arg;
@@ -220,8 +269,7 @@ static void on_class_c(void *arg, uint64_t value)
             o->d = d;
             o->is_class_c = true;
             o->gateway_index = d->last_gateway;
-            d->class_c_after_ms = now_ms + CLASS_C_LOCK_MS;
-            hand_over(o, item, now_ms, network->rx2_dr);
+            send_class_c(o, item);
         }
     }
     device_queue_plan_class_c(d);

@@ -105,7 +105,7 @@ static enum tx_status send_row(struct network *network, const struct multicast_g
     memcpy(f->frame.nwk_s_key, group->nwk_s_key, DEVICE_KEY_SIZE);
     memcpy(f->payload, row->payload, row->size);
     f->frame.payload = f->payload;
-    f->from_ms = radio_queue(network, row->gateway_index, now_ms, airtime);
+    f->from_ms = radio_queue(network, row->gateway_index, group->frequency_hz, now_ms, airtime);
     network->counters.multicast_sent++;
     network->counters.multicast_duplicate_fcnt += row->attempt > 0 ? 1 : 0;
     world_at_take(network->world, f->from_ms + airtime, on_flight_end, f, 0);
@@ -138,16 +138,21 @@ static enum tx_status refusal(const struct network *network, const struct multic
 }
 
 /* What the gateway says to a frame that it may send now. */
-static enum tx_status answer(const struct network *network, const struct multicast_row *row)
+static enum tx_status answer(const struct network *network, const struct multicast_group *group,
+                             const struct multicast_row *row, const struct region_dr *rate)
 {
+    int64_t now_ms = network->world->now_ms;
     enum tx_status status = refusal(network, row);
 
     if (status == TX_OK && happens(network, row, 0x4E, network->options->gateway_rejects)) {
         status = TX_COLLISION_PACKET;
     }
-    if (status == TX_OK &&
-        !radio_has_room(&network->gateways[row->gateway_index], network->world->now_ms)) {
+    if (status == TX_OK && !radio_has_room(&network->gateways[row->gateway_index], now_ms)) {
         status = TX_QUEUE_FULL;
+    }
+    if (status == TX_OK && !radio_fits_duty_cycle(network, row->gateway_index, group->frequency_hz,
+                                                  now_ms, airtime_ms(rate, row->size, false))) {
+        status = TX_DUTY_CYCLE_OVERFLOW;
     }
     return status;
 }
@@ -172,7 +177,7 @@ static bool run_row(struct network *network, struct multicast_group *group,
         network->counters.multicast_dropped++;
         return true;
     }
-    enum tx_status status = answer(network, row);
+    enum tx_status status = answer(network, group, row, rate);
     status = status == TX_OK ? send_row(network, group, row, rate) : status;
     if (status != TX_OK) {
         network->counters.multicast_rejected++;

@@ -152,6 +152,9 @@ void network_release(struct network *network)
         device_queue_flush(&network->devices[i], true);
         device_release(&network->devices[i].device);
     }
+    for (size_t i = 0; i < network->gateway_count; i++) {
+        airtime_log_release(&network->gateways[i].airtime);
+    }
     free(network->devices);
     network->devices = NULL;
     network->device_count = 0;

@@ -66,6 +66,8 @@ static const struct option globals[] = {
      "share of multicast frames whose gateway acknowledgement is lost"},
     {"gateway_rejects", OPTION_NUMBER, OF(options, gateway_rejects), 0, 0, 1, "0",
      "share of multicast frames the gateway refuses to send, as COLLISION_PACKET"},
+    {"gateway_duty_cycle", OPTION_NUMBER, OF(options, gateway_duty_cycle), 0, 0, 1, "0",
+     "share of an hour a gateway sends in a sub-band, at most; 0: no limit"},
     {"scenario", OPTION_TEXT, TEXT(scenario), 0, 0, "", "scenario file"},
     {"report", OPTION_TEXT, TEXT(report), 0, 0, "", "file for the report"},
     {"dump_images", OPTION_TEXT, TEXT(dump_images), 0, 0, "",

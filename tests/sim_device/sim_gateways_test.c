@@ -30,10 +30,43 @@ static size_t trace_size;
 
 /* mqtt.h */
 
+struct message {
+    char topic[160];
+    char *payload; /* and a zero behind it */
+    size_t size;
+};
+
+static struct message *messages;
+static size_t message_count;
+
 enum err mqtt_publish(struct mqtt *mqtt, const char *topic, const void *payload, size_t size)
 {
-    (void)mqtt, (void)topic, (void)payload, (void)size;
+    (void)mqtt;
+    messages = realloc(messages, (message_count + 1) * sizeof(*messages));
+    assert_non_null(messages);
+    struct message *m = &messages[message_count++];
+    snprintf(m->topic, sizeof(m->topic), "%s", topic);
+    m->payload = calloc(1, size + 1);
+    assert_non_null(m->payload);
+    memcpy(m->payload, payload, size);
+    m->size = size;
     return ERR_OK;
+}
+
+/* How many messages with that end of the topic have `part` in their text. */
+static unsigned published(const char *topic_end, const char *part)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < message_count; i++) {
+        size_t size = strlen(messages[i].topic);
+        size_t end_size = strlen(topic_end);
+        if (size >= end_size && strcmp(messages[i].topic + size - end_size, topic_end) == 0 &&
+            strstr(messages[i].payload, part) != NULL) {
+            count++;
+        }
+    }
+    return count;
 }
 
 /* A network with a scenario, and with arguments, up to NULL. */
@@ -73,6 +106,12 @@ static int end(void **state)
     fclose(network.trace);
     free(trace);
     trace = NULL;
+    for (size_t i = 0; i < message_count; i++) {
+        free(messages[i].payload);
+    }
+    free(messages);
+    messages = NULL;
+    message_count = 0;
     played_world_release(&world);
     network_release(&network);
     options_release(&options);
@@ -157,6 +196,166 @@ static void the_first_refusal_whose_share_hits_counts(void **state)
     assert_int_equal(network.counters.multicast_sent + network.counters.multicast_rejected, 1000);
 }
 
+static void an_hour_counts_parts_of_frames_and_bands_alone(void **state)
+{
+    (void)state;
+    struct airtime_log log = {.frames = NULL};
+
+    assert_int_equal(airtime_log_hour(&log, 0, 0), 0);
+    for (int64_t i = 0; i < 1000; i++) { /* a second in ten, every second one in band 1 */
+        airtime_log_add(&log, (uint32_t)(i % 2), i * 10000, 1000);
+    }
+    assert_int_equal(log.total_ms, 1000000);
+    assert_int_equal(log.max_hour_ms, 360000);
+    int64_t last_ms = 999 * 10000 + 1000;
+    assert_int_equal(airtime_log_hour(&log, AIRTIME_LOG_ALL_BANDS, last_ms), 360000);
+    assert_int_equal(airtime_log_hour(&log, 0, last_ms), 180000);
+    assert_int_equal(airtime_log_hour(&log, 0, last_ms + 9400), 180000 - 400);
+    assert_int_equal(airtime_log_hour(&log, 1, last_ms + 9400), 180000);
+    assert_int_equal(airtime_log_hour(&log, 0, last_ms + 10400), 180000 - 1000);
+    assert_int_equal(airtime_log_hour(&log, 2, last_ms), 0);
+    assert_int_equal(airtime_log_hour(&log, 1, last_ms + 3600000 - 1), 1);
+    assert_int_equal(airtime_log_hour(&log, AIRTIME_LOG_ALL_BANDS, last_ms + 3600000), 0);
+    /* A frame after hours of silence is alone in its hour, and longer than one is cut. */
+    airtime_log_add(&log, 1, last_ms + 9000000, 500);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.max_hour_ms, 360000);
+    airtime_log_add(&log, 1, last_ms + 9001000, 4000000);
+    assert_int_equal(log.max_hour_ms, 3600000);
+    airtime_log_release(&log);
+}
+
+static void a_gateway_keeps_its_duty_cycle_in_each_band(void **state)
+{
+    (void)state;
+    begin("margin = 10.0; gateway_duty_cycle = 0.01;\n", NULL);
+    uint32_t airtime = airtime_ms(region_dr(network.region, 0), 51, false);
+    unsigned room = 36000 / airtime; /* frames in an hour */
+    struct multicast_group *group = add_group(MULTICAST, 0, 1);
+    struct multicast_group *other = add_group(OTHER_BAND, 0, 1);
+
+    enqueue(group, 100, 51);
+    pass_s(1800);
+    assert_int_equal(network.counters.multicast_sent, room);
+    assert_int_equal(traced("status=DUTY_CYCLE_OVERFLOW"), 100 - room);
+    assert_null(group->rows);
+    enqueue(other, 10, 51);
+    pass_s(1700);
+    assert_int_equal(network.counters.multicast_sent, room + 10);
+    enqueue(group, 1, 51); /* the first frame is not yet an hour ago */
+    pass_s(60);
+    assert_int_equal(network.counters.multicast_sent, room + 10);
+    pass_s(60);
+    enqueue(group, 1, 51);
+    pass_s(10);
+    assert_int_equal(network.counters.multicast_sent, room + 11);
+    enqueue(group, 2000, 51); /* for more than five hours */
+    pass_s(20010);
+    assert_in_range(airtime_log_hour(&network.gateways[0].airtime,
+                                     region_band(network.region, MULTICAST), world.now_ms),
+                    36000 - airtime, 36000);
+    assert_int_equal(network.counters.multicast_sent + network.counters.multicast_rejected, 2112);
+}
+
+static void regions_without_sub_bands_have_one_duty_cycle(void **state)
+{
+    (void)state;
+    begin("region = \"US915\"; margin = 10.0; gateway_duty_cycle = 0.01;\n", NULL);
+    unsigned room = 36000 / airtime_ms(region_dr(network.region, 8), 53, false);
+
+    enqueue(add_group(923300000, 8, 1), 100, 53);
+    enqueue(add_group(927500000, 8, 1), 100, 53);
+    pass_s(1100);
+    assert_int_equal(network.counters.multicast_sent, room);
+    assert_int_equal(network.counters.multicast_rejected, 200 - room);
+}
+
+static void sub_bands_are_those_of_the_region(void **state)
+{
+    (void)state;
+    begin("", NULL);
+    const struct {
+        uint32_t frequency_hz;
+        uint32_t band;
+    } cases[] = {{863000000, 0}, {864999999, 0}, {865000000, 1}, {868100000, 2}, {868599999, 2},
+                 {868600000, 6}, {868700000, 3}, {869199999, 3}, {869300000, 6}, {869525000, 4},
+                 {869650000, 6}, {869700000, 5}, {869999999, 5}, {870000000, 6}, {0, 6}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(region_band(region_find("EU868"), cases[i].frequency_hz), cases[i].band);
+        assert_int_equal(region_band(region_find("IN865"), cases[i].frequency_hz), 6);
+    }
+}
+
+static void add_item(struct sim_device *d)
+{
+    const struct queue_item item = {
+        .id = network_new_id(&network), .f_port = 200, .size = 1, .expires_ms = FOR_EVER};
+
+    assert_int_equal(device_queue_add(d, &item), ERR_OK);
+}
+
+/* As if the gateway had used up its share of the frequency's band just now, until it is undone. */
+static void use_up(uint32_t frequency_hz, bool is_undone)
+{
+    uint64_t *kept_ms =
+        &network.gateways[0].airtime.kept_ms[region_band(network.region, frequency_hz)];
+
+    *kept_ms += is_undone ? (uint64_t)-36000 : 36000;
+}
+
+static void an_item_of_class_a_waits_for_a_gateway_that_may_not_send(void **state)
+{
+    (void)state;
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\"; quiet_clock = true;\n",
+          "--devices=1", "--uplink-interval=300", NULL);
+    use_up(MULTICAST, false);
+    use_up(OTHER_BAND, false);
+    add_item(&network.devices[0]);
+    pass_s(700);
+    assert_true(published("/event/log", "\"description\":\"DUTY_CYCLE_OVERFLOW\"") >= 2);
+    assert_int_equal(published("/event/log", "\"code\":\"DOWNLINK_GATEWAY\""),
+                     published("/event/log", "DUTY_CYCLE_OVERFLOW"));
+    assert_int_equal(network.devices[0].queue_count, 1);
+    assert_int_equal(network.devices[0].f_cnt_down, 0);
+    assert_int_equal(network.counters.unicast_sent, 0);
+
+    use_up(OTHER_BAND, true);
+    pass_s(700);
+    assert_int_equal(network.devices[0].queue_count, 0);
+    assert_int_equal(published("/event/txack", "\"fCntDown\":0"), 1);
+}
+
+static void the_second_window_has_the_duty_cycle_of_its_own_band(void **state)
+{
+    (void)state;
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\"; quiet_clock = true;\n",
+          "--devices=1", "--uplink-interval=300", NULL);
+    use_up(OTHER_BAND, false);
+    add_item(&network.devices[0]);
+    pass_s(700);
+    assert_int_equal(network.counters.unicast_sent, 1);
+    assert_true(airtime_log_hour(&network.gateways[0].airtime, 4, world.now_ms) > 0);
+    assert_int_equal(airtime_log_hour(&network.gateways[0].airtime, 2, world.now_ms), 36000);
+}
+
+static void an_item_of_class_c_waits_likewise(void **state)
+{
+    (void)state;
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; class = \"C\"; quiet_clock = true;\n",
+          "--devices=1", "--uplink-interval=10000", "--kind=letter", NULL);
+    pass_s(10100); /* the first uplink */
+    use_up(MULTICAST, false);
+    add_item(&network.devices[0]);
+    pass_s(30);
+    assert_in_range(published("/event/log", "DUTY_CYCLE_OVERFLOW"), 20, 30);
+    assert_int_equal(network.devices[0].queue_count, 1);
+    use_up(MULTICAST, true);
+    pass_s(5);
+    assert_int_equal(network.devices[0].queue_count, 0);
+    assert_int_equal(network.counters.unicast_sent, 1);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, end)
 
 int main(void)
@@ -164,6 +363,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_gateway_refuses_within_its_span_and_no_other),
         TEST(the_first_refusal_whose_share_hits_counts),
+        cmocka_unit_test(an_hour_counts_parts_of_frames_and_bands_alone),
+        TEST(a_gateway_keeps_its_duty_cycle_in_each_band),
+        TEST(regions_without_sub_bands_have_one_duty_cycle),
+        TEST(sub_bands_are_those_of_the_region),
+        TEST(an_item_of_class_a_waits_for_a_gateway_that_may_not_send),
+        TEST(the_second_window_has_the_duty_cycle_of_its_own_band),
+        TEST(an_item_of_class_c_waits_likewise),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,7 @@ static void bad_values_are_named_with_what_is_allowed(void **state)
         {"--devices", "2.5", "a whole number from 1 to 20000"},
         {"--devices", "", "a whole number from 1 to 20000"},
         {"--seed", "12x", "a whole number"},
+        {"--gateway-duty-cycle", "1.1", "a number from 0 to 1"},
         {"--kind", "foo", "letter, loramac, lbm, zephyr or mixed"},
         {"--class", "B", "A or C"},
         {"--bogus", "1", "no such option"},
