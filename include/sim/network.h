@@ -18,6 +18,7 @@
 #include "sim/device.h"
 #include "sim/options.h"
 #include "sim/region.h"
+#include "sim/tx_status.h"
 #include "sim/world.h"
 
 #define NETWORK_PROFILE_MAX    16
@@ -89,6 +90,22 @@ struct sim_device {
     size_t queue_count;
 };
 
+#define DOWNLINK_ITEM_MAX 2
+
+/* A frame that a gateway is given, and what it says: gw.DownlinkFrame and gw.DownlinkTxAck. It
+ * sends the first item that it can. */
+struct downlink {
+    uint32_t id;
+    size_t gateway_index;
+    size_t item_count;
+    struct downlink_item {
+        uint32_t frequency_hz;
+        uint32_t dr;
+        uint32_t delay_ms; /* after the uplink; 0: immediately */
+        enum tx_status status;
+    } items[DOWNLINK_ITEM_MAX];
+};
+
 /* A row of a multicast queue: one frame through one gateway. */
 struct multicast_row {
     struct multicast_row *next;
@@ -157,6 +174,7 @@ struct network {
     struct multicast_group *groups;
     bool scheduler_planned;
     uint64_t id_count; /* of the ids given out */
+    uint64_t downlink_count;
     struct network_counters counters;
     uint32_t
         enqueued_numbers[NETWORK_NUMBER_COUNT]; /* how often each fragment number was enqueued */
@@ -171,6 +189,9 @@ struct network {
 MUST_CHECK enum err network_init(struct network *network, const struct options *options,
                                  struct world *world);
 void network_release(struct network *network);
+/* The session keys, which only the frames on the gateways' topics need. */
+void network_session_keys(const struct sim_device *device, uint8_t ret_app_s_key[DEVICE_KEY_SIZE],
+                          uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE]);
 /* The key that devices join with: NwkKey of ChirpStack. */
 void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE]);
 /* A line of `network->keys`. */
@@ -181,6 +202,7 @@ void network_start(struct network *network);
 
 /* Ids that depend on the seed and on how many were given out before. */
 struct uuid network_new_id(struct network *network);
+uint32_t network_new_downlink_id(struct network *network);
 struct sim_device *network_find_device(struct network *network, uint64_t eui);
 /* OPTIONS_GATEWAY_MAX when there is no such gateway. */
 size_t network_find_gateway(const struct network *network, uint64_t id);

@@ -17,6 +17,7 @@
 #include "sim/tx_status.h"
 
 #define OPTIONS_PATH_SIZE   512
+#define OPTIONS_TOPIC_SIZE  64
 #define OPTIONS_ERROR_SIZE  1280
 #define OPTIONS_OFFLINE_MAX 64
 #define OPTIONS_REFUSAL_MAX 64
@@ -95,7 +96,8 @@ struct options {
     int64_t downlink_delay_real_ms;
     double lost_gateway_acks;
     double gateway_rejects;
-    double gateway_duty_cycle; /* 0: none is enforced */
+    double gateway_duty_cycle;               /* 0: none is enforced */
+    char gateway_topics[OPTIONS_TOPIC_SIZE]; /* prefix; empty: nothing is published on them */
     char scenario[OPTIONS_PATH_SIZE];
     char report[OPTIONS_PATH_SIZE];
     char dump_images[OPTIONS_PATH_SIZE];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sim/events.h"
+#include "sim/gateway_topics.h"
 #include "sim/network.h"
 
 #define QUEUE_READ_DELAY_MS 100 /* get_downlink_data_delay */
@@ -18,6 +19,7 @@ struct opportunity {
     int64_t uplink_end_ms;
     bool is_class_c;
     size_t gateway_index;
+    struct downlink downlink;
     uint32_t f_cnt;
     struct queue_item item; /* a copy: the queue may be flushed meanwhile */
 };
@@ -119,7 +121,8 @@ static void on_downlink_end(void *arg, uint64_t value)
                   (unsigned long long)d->eui, o->f_cnt, o->item.f_port, o->item.size, is_heard);
     remove_by_id(d, &o->item.id);
     network->counters.unicast_sent++;
-    events_txack(d, &o->item.id, o->f_cnt, o->gateway_index);
+    gateway_topics_ack(network, &o->downlink);
+    events_txack(d, &o->item.id, o->downlink.id, o->f_cnt, o->gateway_index);
     if (!o->is_class_c) {
         device_hold(&d->device, now_ms);
     }
@@ -174,6 +177,39 @@ static enum tx_status answer(const struct opportunity *o, const struct queue_ite
                : TX_DUTY_CYCLE_OVERFLOW;
 }
 
+/* The network server offers the item to the gateway in each of the windows, in that order. */
+static void offer(struct opportunity *o, const struct queue_item *item,
+                  const struct downlink_item *windows, size_t window_count)
+{
+    struct sim_device *d = o->d;
+    struct phy_downlink frame = {
+        .dev_addr = d->dev_addr,
+        .f_cnt = d->f_cnt_down,
+        .f_port = item->f_port,
+        .payload = item->payload,
+        .size = item->size,
+    };
+
+    o->downlink = (struct downlink){.id = network_new_downlink_id(d->network),
+                                    .gateway_index = o->gateway_index,
+                                    .item_count = window_count};
+    memcpy(o->downlink.items, windows, window_count * sizeof(*windows));
+    network_session_keys(d, frame.app_s_key, frame.nwk_s_key);
+    gateway_topics_down(d->network, &o->downlink, &frame);
+}
+
+/* No window is possible: the item waits for the next opportunity. Takes over `o`. */
+static void refuse(struct opportunity *o)
+{
+    const struct downlink *downlink = &o->downlink;
+
+    gateway_topics_ack(o->d->network, downlink);
+    /* The status of the last item is what ChirpStack tells. */
+    events_log(o->d, LOG_DOWNLINK_GATEWAY,
+               tx_status_name(downlink->items[downlink->item_count - 1].status), NULL);
+    free(o);
+}
+
 static void on_window(void *arg, uint64_t value)
 {
     struct opportunity *o = arg;
@@ -193,19 +229,25 @@ static void on_window(void *arg, uint64_t value)
     const struct window rx1 = {rx1_ms, region->rx1_frequency_hz, region->rx1_dr};
     const struct window rx2 = {rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS, region->rx2_frequency_hz,
                                d->network->rx2_dr};
-    const struct window *w = &rx1;
+    const struct downlink_item windows[] = {
+        {rx1.frequency_hz, rx1.dr, RX1_DELAY_MS, TX_IGNORED},
+        {rx2.frequency_hz, rx2.dr, RX2_DELAY_MS, TX_IGNORED},
+    };
+    bool fits_rx2 = item->size <= region_dr(region, rx2.dr)->payload_max;
+    offer(o, item, windows, fits_rx2 ? 2 : 1);
     const struct sim_gateway *gateway = &d->network->gateways[o->gateway_index];
     int64_t rx1_end_ms = rx1_ms + airtime_in(d, item, &rx1);
-    enum tx_status status = answer(o, item, &rx1, radio_is_sending(gateway, rx1_ms, rx1_end_ms));
-    if (status != TX_OK && item->size <= region_dr(region, rx2.dr)->payload_max) {
-        w = &rx2;
-        status = answer(o, item, &rx2, gateway->busy_until_ms > rx2.at_ms);
+    struct downlink_item *items = o->downlink.items;
+    items[0].status = answer(o, item, &rx1, radio_is_sending(gateway, rx1_ms, rx1_end_ms));
+    if (items[0].status != TX_OK && fits_rx2) {
+        items[1].status = answer(o, item, &rx2, gateway->busy_until_ms > rx2.at_ms);
     }
-    if (status == TX_OK) {
-        hand_over(o, item, w);
-    } else { /* the item waits for the next uplink */
-        events_log(d, LOG_DOWNLINK_GATEWAY, tx_status_name(status), NULL);
-        free(o);
+    if (items[0].status == TX_OK) {
+        hand_over(o, item, &rx1);
+    } else if (items[1].status == TX_OK) {
+        hand_over(o, item, &rx2);
+    } else {
+        refuse(o);
     }
 }
 
@@ -241,15 +283,16 @@ static void send_class_c(struct opportunity *o, struct queue_item *item)
     const struct network *network = d->network;
     const struct window w = {network->world->now_ms, network->region->rx2_frequency_hz,
                              network->rx2_dr};
-    /* It is sent behind what the gateway is sending. */
-    enum tx_status status = answer(o, item, &w, false);
+    const struct downlink_item window = {w.frequency_hz, w.dr, 0, TX_IGNORED};
 
-    if (status == TX_OK) {
+    offer(o, item, &window, 1);
+    /* It is sent behind what the gateway is sending. */
+    o->downlink.items[0].status = answer(o, item, &w, false);
+    if (o->downlink.items[0].status == TX_OK) {
         d->class_c_after_ms = w.at_ms + CLASS_C_LOCK_MS;
         hand_over(o, item, &w);
-    } else { /* the item waits for the next run */
-        events_log(d, LOG_DOWNLINK_GATEWAY, tx_status_name(status), NULL);
-        free(o);
+    } else {
+        refuse(o);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "sim/gateway_topics.h"
 #include "sim/network.h"
 
 #define LOCK_MS            2000 /* scheduler_lock_duration */
@@ -157,6 +158,22 @@ static enum tx_status answer(const struct network *network, const struct multica
     return status;
 }
 
+static void tell_down(struct network *network, const struct multicast_group *group,
+                      const struct multicast_row *row, const struct downlink *downlink)
+{
+    struct phy_downlink frame = {
+        .dev_addr = group->mc_addr,
+        .f_cnt = row->f_cnt,
+        .f_port = row->f_port,
+        .payload = row->payload,
+        .size = row->size,
+    };
+
+    memcpy(frame.app_s_key, group->app_s_key, DEVICE_KEY_SIZE);
+    memcpy(frame.nwk_s_key, group->nwk_s_key, DEVICE_KEY_SIZE);
+    gateway_topics_down(network, downlink, &frame);
+}
+
 /* One due row; true when it is done with and leaves the queue. */
 static bool run_row(struct network *network, struct multicast_group *group,
                     struct multicast_row *row)
@@ -177,9 +194,16 @@ static bool run_row(struct network *network, struct multicast_group *group,
         network->counters.multicast_dropped++;
         return true;
     }
+    struct downlink downlink = {.id = network_new_downlink_id(network),
+                                .gateway_index = row->gateway_index,
+                                .item_count = 1,
+                                .items = {{group->frequency_hz, group->dr, 0, TX_OK}}};
+    tell_down(network, group, row, &downlink);
     enum tx_status status = answer(network, group, row, rate);
     status = status == TX_OK ? send_row(network, group, row, rate) : status;
+    downlink.items[0].status = status;
     if (status != TX_OK) {
+        gateway_topics_ack(network, &downlink);
         network->counters.multicast_rejected++;
         network_trace(network, "refused gateway=%u addr=%08x fcnt=%u status=%s", row->gateway_index,
                       group->mc_addr, row->f_cnt, tx_status_name(status));
@@ -189,6 +213,7 @@ static bool run_row(struct network *network, struct multicast_group *group,
         row->attempt++; /* the row stays, and its lock runs out */
         return false;
     }
+    gateway_topics_ack(network, &downlink);
     return true;
 }
 

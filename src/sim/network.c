@@ -23,6 +23,11 @@ struct uuid network_new_id(struct network *network)
     return make_uuid(network->seed, 0x10000 + network->id_count++);
 }
 
+uint32_t network_new_downlink_id(struct network *network)
+{
+    return (uint32_t)random_mix(network->seed ^ 0xD0, network->downlink_count++);
+}
+
 static const struct sim_profile *profile_for(struct network *network,
                                              const struct device_options *o)
 {
@@ -110,6 +115,18 @@ enum err network_init(struct network *network, const struct options *options, st
         make_device(network, i);
     }
     return ERR_OK;
+}
+
+void network_session_keys(const struct sim_device *device, uint8_t ret_app_s_key[DEVICE_KEY_SIZE],
+                          uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE])
+{
+    uint64_t words[4];
+
+    for (uint64_t i = 0; i < 4; i++) {
+        words[i] = random_mix(device->network->seed ^ device->eui, 3 + i);
+    }
+    memcpy(ret_app_s_key, words, DEVICE_KEY_SIZE);
+    memcpy(ret_nwk_s_key, words + 2, DEVICE_KEY_SIZE);
 }
 
 void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE])

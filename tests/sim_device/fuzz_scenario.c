@@ -43,6 +43,7 @@ static void check_options(const struct options *options)
     assert(options->gateways >= 1 && options->gateways <= OPTIONS_GATEWAY_MAX);
     assert(options->offline_count <= OPTIONS_OFFLINE_MAX);
     assert(is_share(options->gateway_duty_cycle));
+    assert(strlen(options->gateway_topics) < OPTIONS_TOPIC_SIZE);
     assert(options->refusal_count <= OPTIONS_REFUSAL_MAX);
     for (size_t i = 0; i < options->refusal_count; i++) {
         const struct gateway_refusal *r = &options->refusals[i];

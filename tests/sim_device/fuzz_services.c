@@ -72,8 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct options options; /* these are too large for the stack */
     static struct network network;
     char program[] = "fuota-sim", devices[] = "--devices=3", gateways[] = "--gateways=2",
-         interval[] = "--uplink-interval=60", duty_cycle[] = "--gateway-duty-cycle=0.001";
-    char *argv[] = {program, devices, gateways, interval, duty_cycle};
+         interval[] = "--uplink-interval=60", duty_cycle[] = "--gateway-duty-cycle=0.001",
+         topics[] = "--gateway-topics=eu868";
+    char *argv[] = {program, devices, gateways, interval, duty_cycle, topics};
     struct fuzz_input in = {data, size};
     struct world world = {.now_ms = START_MS};
     struct services services = {.network = &network, .token = "token"};
@@ -81,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char error[OPTIONS_ERROR_SIZE];
 
     options_init(&options);
-    enum err err = options_read(&options, 5, argv, error);
+    enum err err = options_read(&options, 6, argv, error);
     assert(err == ERR_OK);
     options.tenant_key = fuzz_u8(&in) % 2 == 1;
     err = network_init(&network, &options, &world);

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "gw/gw.pb-c.h"
+#include "sim/gateway_topics.h"
 #include "sim/mqtt.h"
 #include "sim/network.h"
 #include "sim_device/played_world.h"
@@ -73,10 +75,11 @@ static unsigned published(const char *topic_end, const char *part)
 static void begin(const char *scenario, ...)
 {
     static char path[] = FUOTAD_BINARY_DIR "/gateways-XXXXXX";
-    char program[] = "fuota-sim", option[] = "--scenario", quiet[] = "--uplink-interval=0";
-    char *argv[ARGS_MAX] = {program, option, path, quiet};
+    char program[] = "fuota-sim", option[] = "--scenario", quiet[] = "--uplink-interval=0",
+         no_clock[] = "--quiet-clock";
+    char *argv[ARGS_MAX] = {program, option, path, quiet, no_clock};
     char error[OPTIONS_ERROR_SIZE] = "";
-    int argc = 4;
+    int argc = 5;
     va_list more;
 
     memcpy(path + strlen(path) - 6, "XXXXXX", 6);
@@ -307,8 +310,8 @@ static void use_up(uint32_t frequency_hz, bool is_undone)
 static void an_item_of_class_a_waits_for_a_gateway_that_may_not_send(void **state)
 {
     (void)state;
-    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\"; quiet_clock = true;\n",
-          "--devices=1", "--uplink-interval=300", NULL);
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\";\n", "--devices=1",
+          "--uplink-interval=300", NULL);
     use_up(MULTICAST, false);
     use_up(OTHER_BAND, false);
     add_item(&network.devices[0]);
@@ -329,8 +332,8 @@ static void an_item_of_class_a_waits_for_a_gateway_that_may_not_send(void **stat
 static void the_second_window_has_the_duty_cycle_of_its_own_band(void **state)
 {
     (void)state;
-    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\"; quiet_clock = true;\n",
-          "--devices=1", "--uplink-interval=300", NULL);
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; kind = \"letter\";\n", "--devices=1",
+          "--uplink-interval=300", NULL);
     use_up(OTHER_BAND, false);
     add_item(&network.devices[0]);
     pass_s(700);
@@ -342,8 +345,8 @@ static void the_second_window_has_the_duty_cycle_of_its_own_band(void **state)
 static void an_item_of_class_c_waits_likewise(void **state)
 {
     (void)state;
-    begin("margin = 5.0; gateway_duty_cycle = 0.01; class = \"C\"; quiet_clock = true;\n",
-          "--devices=1", "--uplink-interval=10000", "--kind=letter", NULL);
+    begin("margin = 5.0; gateway_duty_cycle = 0.01; class = \"C\";\n", "--devices=1",
+          "--uplink-interval=10000", "--kind=letter", NULL);
     pass_s(10100); /* the first uplink */
     use_up(MULTICAST, false);
     add_item(&network.devices[0]);
@@ -354,6 +357,291 @@ static void an_item_of_class_c_waits_likewise(void **state)
     pass_s(5);
     assert_int_equal(network.devices[0].queue_count, 0);
     assert_int_equal(network.counters.unicast_sent, 1);
+}
+
+/* A message on the gateways' topics, in Protobuf. */
+struct told {
+    bool is_ack;
+    uint64_t gateway;
+    uint32_t id;
+    uint32_t dev_addr; /* of a frame */
+    uint16_t f_cnt;
+    uint32_t frequency_hz[2];
+    size_t item_count;
+    Gw__TxAckStatus status[2];
+};
+
+static void read_frame(const struct message *m, struct told *told)
+{
+    Gw__DownlinkFrame *frame =
+        gw__downlink_frame__unpack(NULL, m->size, (const uint8_t *)m->payload);
+
+    assert_non_null(frame);
+    assert_int_equal(eui64_parse(frame->gateway_id, &told->gateway), ERR_OK);
+    told->id = frame->downlink_id;
+    told->item_count = frame->n_items;
+    assert_in_range(frame->n_items, 1, 2);
+    for (size_t i = 0; i < frame->n_items; i++) {
+        const ProtobufCBinaryData *phy = &frame->items[i]->phy_payload;
+        assert_true(phy->len >= 13 && phy->data[0] == 0x60);
+        told->dev_addr = (uint32_t)phy->data[1] | (uint32_t)phy->data[2] << 8 |
+                         (uint32_t)phy->data[3] << 16 | (uint32_t)phy->data[4] << 24;
+        assert_int_equal(phy->data[5], 0);
+        told->f_cnt = (uint16_t)(phy->data[6] | phy->data[7] << 8);
+        told->frequency_hz[i] = frame->items[i]->tx_info->frequency;
+        assert_non_null(frame->items[i]->tx_info->modulation);
+        assert_non_null(frame->items[i]->tx_info->timing);
+    }
+    gw__downlink_frame__free_unpacked(frame, NULL);
+}
+
+static void read_ack(const struct message *m, struct told *told)
+{
+    Gw__DownlinkTxAck *ack =
+        gw__downlink_tx_ack__unpack(NULL, m->size, (const uint8_t *)m->payload);
+
+    assert_non_null(ack);
+    assert_int_equal(eui64_parse(ack->gateway_id, &told->gateway), ERR_OK);
+    told->is_ack = true;
+    told->id = ack->downlink_id;
+    told->item_count = ack->n_items;
+    assert_in_range(ack->n_items, 1, 2);
+    for (size_t i = 0; i < ack->n_items; i++) {
+        told->status[i] = ack->items[i]->status;
+    }
+    gw__downlink_tx_ack__free_unpacked(ack, NULL);
+}
+
+/* The next message on a gateway topic from `*at` on, which is moved behind it; false: none. */
+static bool next_told(size_t *at, struct told *ret_told)
+{
+    for (; *at < message_count; (*at)++) {
+        const struct message *m = &messages[*at];
+        char topic[160];
+        if (strncmp(m->topic, "eu868/gateway/", 14) != 0) {
+            assert_memory_equal(m->topic, "application/", 12);
+            continue;
+        }
+        *ret_told = (struct told){.is_ack = false};
+        bool is_ack = strstr(m->topic, "/event/ack") != NULL;
+        if (is_ack) {
+            read_ack(m, ret_told);
+        } else {
+            read_frame(m, ret_told);
+        }
+        snprintf(topic, sizeof(topic), "eu868/gateway/%016llx/%s",
+                 (unsigned long long)ret_told->gateway, is_ack ? "event/ack" : "command/down");
+        assert_string_equal(m->topic, topic);
+        (*at)++;
+        return true;
+    }
+    return false;
+}
+
+static void a_downlink_is_encrypted_and_signed_as_the_specification_says(void **state)
+{
+    (void)state;
+    /* Keys and address of the frames in the tests of lora-packet. Encrypted and signed with the
+     * commands of openssl, by the text of the specification; the same steps give lora-packet's
+     * 60f17dbe4920020001f9d65d27 and 40f17dbe490002000195437876_2b11ff0d. */
+    struct phy_downlink frame = {.dev_addr = 0x49BE7DF1, .f_cnt = 0x00012345, .f_port = 201};
+    uint8_t payload[DEVICE_PAYLOAD_SIZE_MAX];
+    uint8_t octets[PHY_SIZE_MAX];
+    char text[2 * PHY_SIZE_MAX + 1];
+    size_t size = 0;
+
+    for (size_t i = 0; i < sizeof(payload); i++) {
+        payload[i] = (uint8_t)i;
+    }
+    frame.payload = payload;
+    frame.size = 20;
+    assert_int_equal(hex_decode("ec925802ae430ca77fd3dd73cb2cc588", 32, frame.app_s_key, 16),
+                     ERR_OK);
+    assert_int_equal(hex_decode("44024241ed4ce9a68c6a8bc055233fd3", 32, frame.nwk_s_key, 16),
+                     ERR_OK);
+    assert_int_equal(phy_encode(&frame, octets, &size), ERR_OK);
+    hex_encode(octets, size, text);
+    assert_string_equal(text, "60f17dbe49004523c9a20e0b67dd4a23f159dad22acb4b46eb8c2b59facf3f0459");
+    frame.size = 0;
+    frame.payload = NULL;
+    assert_int_equal(phy_encode(&frame, octets, &size), ERR_OK);
+    assert_int_equal(size, 13);
+    frame.size = sizeof(payload);
+    frame.payload = payload;
+    assert_int_equal(phy_encode(&frame, octets, &size), ERR_OK);
+    assert_int_equal(size, PHY_SIZE_MAX);
+}
+
+static void a_frame_and_its_acknowledgement_in_json(void **state)
+{
+    (void)state;
+    char expected[400];
+    uint8_t octets[PHY_SIZE_MAX];
+    size_t size = 0;
+    begin("gateway_topics = \"eu868\"; gateways = 2;", NULL);
+    struct multicast_group *group = add_group(MULTICAST, 0, 2);
+    group->f_cnt = 0x1FFFE;
+    enqueue(group, 1, 3);
+    pass_s(10);
+
+    assert_int_equal(message_count, 2);
+    snprintf(expected, sizeof(expected), "eu868/gateway/%016llx/command/down",
+             (unsigned long long)network.gateways[1].id);
+    assert_string_equal(messages[0].topic, expected);
+    const struct phy_downlink frame = {.dev_addr = MC_ADDR,
+                                       .f_cnt = 0x1FFFE,
+                                       .f_port = 201,
+                                       .payload = (const uint8_t[]){8, 1, 0},
+                                       .size = 3};
+    assert_int_equal(phy_encode(&frame, octets, &size), ERR_OK);
+    const char *phy = strstr(messages[0].payload, "\"phyPayload\":\"");
+    assert_non_null(phy);
+    assert_memory_equal(phy + 14, "YMSzogEA/v/J", 12); /* 60 c4b3a201 00 feff c9 */
+    unsigned id = 0;
+    assert_int_equal(sscanf(messages[0].payload, "{\"downlinkId\":%u,", &id), 1);
+    snprintf(expected, sizeof(expected),
+             "{\"downlinkId\":%u,\"items\":[{\"phyPayload\":\"%.24s\",\"txInfo\":{"
+             "\"frequency\":869525000,\"modulation\":{\"lora\":{\"bandwidth\":125000,"
+             "\"spreadingFactor\":12,\"polarizationInversion\":true,\"codeRate\":\"CR_4_5\"}},"
+             "\"timing\":{\"immediately\":{}}}}],\"gatewayId\":\"%016llx\"}",
+             id, phy + 14, (unsigned long long)network.gateways[1].id);
+    assert_string_equal(messages[0].payload, expected);
+    assert_int_equal(strcspn(phy + 14, "\""), 24); /* of 16 octets */
+    snprintf(expected, sizeof(expected),
+             "{\"downlinkId\":%u,\"items\":[{\"status\":\"OK\"}],\"gatewayId\":\"%016llx\"}", id,
+             (unsigned long long)network.gateways[1].id);
+    assert_string_equal(messages[1].payload, expected);
+    snprintf(expected, sizeof(expected), "eu868/gateway/%016llx/event/ack",
+             (unsigned long long)network.gateways[1].id);
+    assert_string_equal(messages[1].topic, expected);
+}
+
+static void only_lost_acknowledgements_are_missing(void **state)
+{
+    (void)state;
+    begin(
+        "gateway_topics = \"eu868\"; protobuf = true; gateways = 2; margin = 1.0;\n"
+        "lost_gateway_acks = 0.3;\n"
+        "refuse = ( { gateway = 1; from = 0; to = 1000; share = 0.2; status = \"TX_FREQ\"; } );\n",
+        NULL);
+    struct multicast_group *group = add_group(MULTICAST, 5, 3);
+    bool is_done[2][500] = {{false}};
+    struct told told;
+    struct told last = {.is_ack = true};
+    unsigned frames = 0, acknowledged = 0, refused = 0, done = 0;
+    group->f_cnt = 0xFF00; /* the low 16 bits are on the air */
+    enqueue(group, 500, 50);
+    pass_s(1100);
+
+    assert_null(group->rows);
+    for (size_t at = 0; next_told(&at, &told); last = told) {
+        size_t gateway = network_find_gateway(&network, told.gateway);
+        assert_in_range(gateway, 0, 1);
+        assert_int_equal(told.item_count, 1);
+        if (!told.is_ack) {
+            assert_int_equal(told.dev_addr, MC_ADDR);
+            assert_int_equal(told.frequency_hz[0], MULTICAST);
+            assert_true(frames == 0 || told.id != last.id);
+            assert_in_range((uint16_t)(told.f_cnt - 0xFF00), 0, 499);
+            assert_false(is_done[gateway][(uint16_t)(told.f_cnt - 0xFF00)]);
+            frames++;
+            continue;
+        }
+        assert_false(last.is_ack); /* right behind its frame */
+        assert_int_equal(told.id, last.id);
+        assert_int_equal(told.gateway, last.gateway);
+        is_done[gateway][(uint16_t)(last.f_cnt - 0xFF00)] = true;
+        done++;
+        acknowledged += told.status[0] == GW__TX_ACK_STATUS__OK ? 1 : 0;
+        refused += told.status[0] == GW__TX_ACK_STATUS__TX_FREQ && gateway == 1 ? 1 : 0;
+    }
+    assert_int_equal(done, 1000);
+    assert_int_equal(acknowledged + refused, done);
+    assert_int_equal(refused, network.counters.multicast_rejected);
+    assert_in_range(refused, 100, 170);
+    assert_int_equal(frames, network.counters.multicast_sent + refused);
+    assert_in_range(frames - done, 300, 480);
+}
+
+static void windows_are_items_and_each_has_its_status(void **state)
+{
+    (void)state;
+    begin("gateway_topics = \"eu868\"; protobuf = true; gateway_duty_cycle = 0.01;\n"
+          "kind = \"letter\";\n",
+          "--devices=1", "--uplink-interval=300", NULL);
+    struct sim_device *d = &network.devices[0];
+    struct told frame, ack;
+    size_t at = 0;
+
+    for (unsigned blocked = 0; blocked < 4; blocked++) { /* bit 0: RX1's band, bit 1: RX2's */
+        Gw__TxAckStatus expected[] = {(blocked & 1) != 0 ? GW__TX_ACK_STATUS__DUTY_CYCLE_OVERFLOW
+                                                         : GW__TX_ACK_STATUS__OK,
+                                      (blocked & 1) == 0   ? GW__TX_ACK_STATUS__IGNORED
+                                      : (blocked & 2) != 0 ? GW__TX_ACK_STATUS__DUTY_CYCLE_OVERFLOW
+                                                           : GW__TX_ACK_STATUS__OK};
+        uint32_t f_cnt = d->f_cnt_down;
+        add_item(d);
+        for (unsigned bit = 0; bit < 2; bit++) {
+            if ((blocked >> bit & 1) != 0) {
+                use_up(bit == 0 ? OTHER_BAND : MULTICAST, false);
+            }
+        }
+        pass_s(400);
+        assert_true(next_told(&at, &frame) && next_told(&at, &ack));
+        assert_true(!frame.is_ack && ack.is_ack && frame.id == ack.id);
+        assert_int_equal(frame.dev_addr, d->dev_addr);
+        assert_int_equal(frame.f_cnt, f_cnt);
+        assert_int_equal(frame.item_count, 2);
+        assert_int_equal(frame.frequency_hz[0], OTHER_BAND);
+        assert_int_equal(frame.frequency_hz[1], MULTICAST);
+        assert_int_equal(ack.item_count, 2);
+        assert_memory_equal(ack.status, expected, sizeof(expected));
+        assert_int_equal(d->f_cnt_down, f_cnt + (blocked < 3 ? 1 : 0));
+        for (unsigned bit = 0; bit < 2; bit++) {
+            if ((blocked >> bit & 1) != 0) {
+                use_up(bit == 0 ? OTHER_BAND : MULTICAST, true);
+            }
+        }
+    }
+}
+
+static void class_c_is_told_at_once_and_fsk_has_its_bit_rate(void **state)
+{
+    (void)state;
+    begin("gateway_topics = \"eu868\"; class = \"C\"; kind = \"letter\";\n", "--devices=1",
+          "--uplink-interval=10000", NULL);
+    pass_s(10100);
+    add_item(&network.devices[0]);
+    pass_s(10);
+    assert_int_equal(published("/command/down", "\"timing\":{\"immediately\":{}}"), 1);
+    assert_int_equal(published("/event/ack", "\"status\":\"OK\""), 1);
+    assert_int_equal(published("/event/txack", "\"downlinkId\":"), 1);
+    enqueue(add_group(MULTICAST, 7, 1), 1, 3);
+    pass_s(10);
+    assert_int_equal(published("/command/down", "\"modulation\":{\"fsk\":{\"frequencyDeviation\":"
+                                                "25000,\"datarate\":50000}}"),
+                     1);
+}
+
+static void class_a_windows_follow_the_uplink(void **state)
+{
+    (void)state;
+    begin("gateway_topics = \"eu868\"; kind = \"letter\";\n", "--devices=1",
+          "--uplink-interval=300", NULL);
+    add_item(&network.devices[0]);
+    pass_s(400);
+    assert_int_equal(published("/command/down", "\"timing\":{\"delay\":{\"delay\":\"1s\"}}"), 1);
+    assert_int_equal(published("/command/down", "\"timing\":{\"delay\":{\"delay\":\"2s\"}}"), 1);
+    assert_int_equal(published("/event/ack", "\"items\":[{\"status\":\"OK\"},{}]"), 1);
+}
+
+static void nothing_is_told_without_the_option(void **state)
+{
+    (void)state;
+    begin("gateway_rejects = 0.5;\n", NULL);
+    enqueue(add_group(MULTICAST, 5, 1), 10, 50);
+    pass_s(100);
+    assert_int_equal(message_count, 0);
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)
@@ -370,6 +658,13 @@ int main(void)
         TEST(an_item_of_class_a_waits_for_a_gateway_that_may_not_send),
         TEST(the_second_window_has_the_duty_cycle_of_its_own_band),
         TEST(an_item_of_class_c_waits_likewise),
+        cmocka_unit_test(a_downlink_is_encrypted_and_signed_as_the_specification_says),
+        TEST(a_frame_and_its_acknowledgement_in_json),
+        TEST(only_lost_acknowledgements_are_missing),
+        TEST(windows_are_items_and_each_has_its_status),
+        TEST(class_c_is_told_at_once_and_fsk_has_its_bit_rate),
+        TEST(class_a_windows_follow_the_uplink),
+        TEST(nothing_is_told_without_the_option),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
