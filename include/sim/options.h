@@ -53,7 +53,8 @@ struct device_options {
     int64_t repeat_answers;
     double answer_delay_s;
     bool answers_with_regular;
-    int64_t heard_by; /* gateways that hear it and that it hears; 0: all */
+    int64_t heard_by;      /* gateways that hear it and that it hears; 0: all */
+    uint32_t gateway_mask; /* which ones they are, instead; 0: as heard_by says */
     bool lorawan_1_1;
     bool ts003; /* the profile says so, and the network server answers AppTimeReq */
     bool ts004;

@@ -52,7 +52,7 @@ static const struct sim_profile *profile_for(struct network *network,
     return p;
 }
 
-/* Each device is in reach of `heard_by` gateways, the first of which goes round. */
+/* The gateways that are named, or `heard_by` of them, the first of which goes round. */
 static uint32_t gateways_in_reach(const struct network *network, const struct device_options *o,
                                   uint32_t index)
 {
@@ -61,6 +61,9 @@ static uint32_t gateways_in_reach(const struct network *network, const struct de
                        : (size_t)o->heard_by;
     uint32_t mask = 0;
 
+    if (o->gateway_mask != 0) {
+        return o->gateway_mask;
+    }
     for (size_t i = 0; i < count; i++) {
         mask |= 1u << ((index + i) % network->gateway_count);
     }

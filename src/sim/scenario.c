@@ -76,6 +76,48 @@ static enum err read_tags(struct options *options, struct device_options *device
     return ERR_OK;
 }
 
+static enum err fail_member(const struct options *options, const config_setting_t *s,
+                            const char *list, const char *allowed, char *error)
+{
+    char value[OPTIONS_PATH_SIZE] = "no single value";
+    char text[OPTIONS_ERROR_SIZE];
+
+    as_text(s, value, sizeof(value));
+    snprintf(text, sizeof(text), "%s: %s: \"%.100s\" is not possible; allowed: %s", list,
+             config_setting_name(s), value, allowed);
+    return fail(options, s, text, error);
+}
+
+/* The gateways in reach, by number from 0. */
+static enum err read_gateways(const struct options *options, struct device_options *device,
+                              const config_setting_t *list, char *error)
+{
+    char allowed[100];
+    uint32_t mask = 0;
+
+    snprintf(allowed, sizeof(allowed), "whole numbers from 0 to %d, as [0, 2]",
+             (int)options->gateways - 1);
+    if (!config_setting_is_aggregate(list) || config_setting_length(list) == 0) {
+        return fail_member(options, list, "groups", allowed, error);
+    }
+    for (int i = 0; i < config_setting_length(list); i++) {
+        const config_setting_t *s = config_setting_get_elem(list, (unsigned)i);
+        char value[OPTIONS_PATH_SIZE] = "no single value";
+        char text[OPTIONS_ERROR_SIZE];
+        bool is_number = config_setting_type(s) == CONFIG_TYPE_INT;
+        if (!is_number || config_setting_get_int(s) < 0 ||
+            config_setting_get_int(s) >= options->gateways) {
+            as_text(s, value, sizeof(value));
+            snprintf(text, sizeof(text),
+                     "groups: gateways: \"%.100s\" is not possible; allowed: %s", value, allowed);
+            return fail(options, s, text, error);
+        }
+        mask |= 1u << config_setting_get_int(s);
+    }
+    device->gateway_mask = mask;
+    return ERR_OK;
+}
+
 static bool is_selector(const char *name)
 {
     return strcmp(name, "first") == 0 || strcmp(name, "count") == 0 || strcmp(name, "share") == 0;
@@ -96,6 +138,24 @@ static bool number_of(config_setting_t *group, const char *name, double *ret_num
     return true;
 }
 
+/* What a group says about one of its devices. */
+static enum err set_member(struct options *options, struct device_options *device,
+                           config_setting_t *s, char *error)
+{
+    const char *name = config_setting_name(s);
+
+    if (strcmp(name, "tags") == 0) {
+        return read_tags(options, device, s, error);
+    }
+    if (strcmp(name, "gateways") == 0) {
+        return read_gateways(options, device, s, error);
+    }
+    if (strcmp(name, "heard_by") == 0) {
+        device->gateway_mask = 0; /* it wins over the names of an earlier group */
+    }
+    return set(options, device, s, error);
+}
+
 /* The devices of a group: a range by `first` and `count`, a share of them (or of all) drawn by the
  * seed, or all. */
 static enum err read_group(struct options *options, config_setting_t *group, uint64_t group_index,
@@ -112,6 +172,10 @@ static enum err read_group(struct options *options, config_setting_t *group, uin
         return fail(options, group, "first and count must not be negative, share is from 0 to 1",
                     error);
     }
+    if (config_setting_get_member(group, "gateways") != NULL &&
+        config_setting_get_member(group, "heard_by") != NULL) {
+        return fail(options, group, "groups: gateways and heard_by exclude each other", error);
+    }
     double begin = first < (double)options->devices ? first : (double)options->devices;
     for (int64_t i = (int64_t)begin; i < options->devices && (double)i < first + count; i++) {
         uint64_t draw =
@@ -125,9 +189,7 @@ static enum err read_group(struct options *options, config_setting_t *group, uin
             if (is_selector(name)) {
                 continue;
             }
-            enum err err = strcmp(name, "tags") == 0
-                               ? read_tags(options, &options->each[i], s, error)
-                               : set(options, &options->each[i], s, error);
+            enum err err = set_member(options, &options->each[i], s, error);
             if (err != ERR_OK) {
                 return err;
             }
@@ -157,18 +219,6 @@ static enum err read_offline(struct options *options, config_setting_t *list, ch
         options->offline_count++;
     }
     return ERR_OK;
-}
-
-static enum err fail_member(const struct options *options, const config_setting_t *s,
-                            const char *list, const char *allowed, char *error)
-{
-    char value[OPTIONS_PATH_SIZE] = "no single value";
-    char text[OPTIONS_ERROR_SIZE];
-
-    as_text(s, value, sizeof(value));
-    snprintf(text, sizeof(text), "%s: %s: \"%.100s\" is not possible; allowed: %s", list,
-             config_setting_name(s), value, allowed);
-    return fail(options, s, text, error);
 }
 
 /* A number of an entry of `list`. */

@@ -644,6 +644,35 @@ static void nothing_is_told_without_the_option(void **state)
     assert_int_equal(message_count, 0);
 }
 
+static void devices_are_in_reach_of_the_gateways_named(void **state)
+{
+    (void)state;
+    begin("gateways = 3; devices = 4; heard_by = 1;\n"
+          "groups = ( { first = 0; count = 1; gateways = [0, 2]; },\n"
+          "           { first = 1; count = 1; gateways = [2]; } );\n",
+          "--uplink-interval=60", NULL);
+    const uint32_t masks[] = {5, 4, 4, 1}; /* the last two: the first of `heard_by` goes round */
+
+    pass_s(300);
+    fflush(network.trace);
+    assert_true(network.counters.uplinks >= 16);
+    assert_int_equal(network.counters.uplinks, network.counters.uplinks_heard);
+    for (unsigned i = 0; i < 4; i++) {
+        char line[64];
+        unsigned counters = 0;
+        assert_int_equal(network.devices[i].gateway_mask, masks[i]);
+        for (uint32_t f_cnt = 0; f_cnt < network.devices[i].f_cnt_up - 1; f_cnt++) {
+            snprintf(line, sizeof(line), "up eui=%016llx fcnt=%u ",
+                     (unsigned long long)network.devices[i].eui, f_cnt);
+            const char *at = strstr(trace, line);
+            assert_non_null(at);
+            at = strstr(at, "heard=");
+            counters += strtoul(at + 6, NULL, 16) == masks[i] ? 1 : 0;
+        }
+        assert_int_equal(counters, network.devices[i].f_cnt_up - 1);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, end)
 
 int main(void)
@@ -665,6 +694,7 @@ int main(void)
         TEST(class_c_is_told_at_once_and_fsk_has_its_bit_rate),
         TEST(class_a_windows_follow_the_uplink),
         TEST(nothing_is_told_without_the_option),
+        TEST(devices_are_in_reach_of_the_gateways_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

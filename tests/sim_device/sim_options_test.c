@@ -186,6 +186,53 @@ static void mistakes_in_refusals_name_member_value_and_limit(void **state)
     assert_non_null(strstr(error, "up to 64 of"));
 }
 
+static void a_group_names_its_gateways(void **state)
+{
+    (void)state;
+    enum err err = read_scenario("gateways = 4; devices = 5; heard_by = 2;\n"
+                                 "groups = ( { first = 0; count = 3; gateways = [0, 3, 3]; },\n"
+                                 "           { first = 1; count = 1; gateways = ( 2 ); },\n"
+                                 "           { first = 2; count = 1; heard_by = 1; } );\n",
+                                 NULL, NULL);
+
+    assert_string_equal(error, "");
+    assert_int_equal(err, ERR_OK);
+    assert_int_equal(options.each[0].gateway_mask, 9);
+    assert_int_equal(options.each[1].gateway_mask, 4);
+    assert_int_equal(options.each[2].gateway_mask, 0);
+    assert_int_equal(options.each[2].heard_by, 1);
+    assert_int_equal(options.each[3].gateway_mask, 0);
+    assert_int_equal(options.each[3].heard_by, 2);
+}
+
+static void gateways_that_do_not_exist_are_named(void **state)
+{
+    (void)state;
+    const struct {
+        const char *entry;
+        const char *part;
+    } cases[] = {
+        {"gateways = [0, 3];", "groups: gateways: \"3\" is not possible; allowed: whole numbers "
+                               "from 0 to 2, as [0, 2]"},
+        {"gateways = [-1];", "groups: gateways: \"-1\" is not possible"},
+        {"gateways = [0.5];", "groups: gateways: \"0.5\" is not possible"},
+        {"gateways = [ \"a\" ];", "groups: gateways: \"a\" is not possible"},
+        {"gateways = ( [1] );", "groups: gateways: \"no single value\" is not possible"},
+        {"gateways = [];", "groups: gateways: \"no single value\" is not possible"},
+        {"gateways = 2;", "groups: gateways: \"2\" is not possible"},
+        {"gateways = [1]; heard_by = 1;", "gateways and heard_by exclude each other"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "groups = ( { %s } );\n", cases[i].entry);
+        assert_int_equal(read_scenario(text, "--gateways", "3"), ERR_FORMAT);
+        if (strstr(error, cases[i].part) == NULL) {
+            fail_msg("%s: %s", cases[i].entry, error);
+        }
+    }
+}
+
 static void time_on_the_air_is_that_of_the_formula(void **state)
 {
     (void)state;
@@ -212,6 +259,8 @@ int main(void)
         TEST(mistakes_in_a_scenario_are_told_with_their_line),
         TEST(refusals_of_gateways_are_read),
         TEST(mistakes_in_refusals_name_member_value_and_limit),
+        TEST(a_group_names_its_gateways),
+        TEST(gateways_that_do_not_exist_are_named),
         TEST(time_on_the_air_is_that_of_the_formula),
     };
 
