@@ -42,6 +42,8 @@ struct sim_gateway {
     struct span sent[NETWORK_SPAN_COUNT];
     size_t sent_next;
     struct airtime_log airtime;
+    uint64_t multicast_sent;
+    uint64_t multicast_refused;
 };
 
 /* Device profiles are made as needed, one for each combination of what they say. */

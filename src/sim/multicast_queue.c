@@ -108,6 +108,7 @@ static enum tx_status send_row(struct network *network, const struct multicast_g
     f->frame.payload = f->payload;
     f->from_ms = radio_queue(network, row->gateway_index, group->frequency_hz, now_ms, airtime);
     network->counters.multicast_sent++;
+    network->gateways[row->gateway_index].multicast_sent++;
     network->counters.multicast_duplicate_fcnt += row->attempt > 0 ? 1 : 0;
     world_at_take(network->world, f->from_ms + airtime, on_flight_end, f, 0);
     return TX_OK;
@@ -205,6 +206,7 @@ static bool run_row(struct network *network, struct multicast_group *group,
     if (status != TX_OK) {
         gateway_topics_ack(network, &downlink);
         network->counters.multicast_rejected++;
+        network->gateways[row->gateway_index].multicast_refused++;
         network_trace(network, "refused gateway=%u addr=%08x fcnt=%u status=%s", row->gateway_index,
                       group->mc_addr, row->f_cnt, tx_status_name(status));
         return true; /* a frame that was refused leaves the queue like one that was sent */

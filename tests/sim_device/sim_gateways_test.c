@@ -8,12 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
 
 #include "gw/gw.pb-c.h"
 #include "sim/gateway_topics.h"
 #include "sim/mqtt.h"
 #include "sim/network.h"
+#include "sim/report.h"
 #include "sim_device/played_world.h"
 
 #define START_MS   INT64_C(1790000000000)
@@ -673,6 +675,86 @@ static void devices_are_in_reach_of_the_gateways_named(void **state)
     }
 }
 
+static double number_of(const cJSON *gateway, const char *name)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(gateway, name);
+
+    assert_true(cJSON_IsNumber(number));
+    return number->valuedouble;
+}
+
+static cJSON *report(void)
+{
+    const char *path = FUOTAD_BINARY_DIR "/gateways-report.json";
+    static char text[65536];
+    struct faults faults;
+
+    faults_init(&faults, "", 1);
+    assert_int_equal(report_write(&network, &faults, path), ERR_OK);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    unlink(path);
+    cJSON *json = cJSON_Parse(text);
+    assert_non_null(json);
+    return json;
+}
+
+static void the_report_counts_by_gateway(void **state)
+{
+    (void)state;
+    begin("gateways = 3; margin = 1.0; devices = 1; lost_gateway_acks = 0.2;\n"
+          "refuse = ( { gateway = 1; from = 0; to = 20.25; status = \"TX_POWER\"; } );\n",
+          NULL);
+    uint32_t airtime = airtime_ms(region_dr(network.region, 5), 50, false);
+    struct multicast_group *group = add_group(MULTICAST, 5, 3);
+    enqueue(group, 50, 50);
+    pass_s(200);
+    played_world_pass(&world, 10 * 3600 * 1000, NO_LIMIT);
+    enqueue(group, 5, 50); /* far from the others */
+    pass_s(100);
+
+    cJSON *json = report();
+    const cJSON *gateways = cJSON_GetObjectItemCaseSensitive(json, "gateways");
+    assert_int_equal(cJSON_GetArraySize(gateways), 3);
+    double sent = 0;
+    for (int i = 0; i < 3; i++) {
+        const cJSON *gateway = cJSON_GetArrayItem(gateways, i);
+        char id[EUI64_TEXT_SIZE];
+        eui64_format(network.gateways[i].id, id);
+        assert_string_equal(cJSON_GetObjectItemCaseSensitive(gateway, "id")->valuestring, id);
+        assert_true(number_of(gateway, "multicast_refused") == (i == 1 ? 10 : 0));
+        assert_true(number_of(gateway, "airtime_ms") ==
+                    number_of(gateway, "multicast_sent") * airtime);
+        sent += number_of(gateway, "multicast_sent");
+        double late = number_of(gateway, "airtime_ms") - number_of(gateway, "max_hour_airtime_ms");
+        assert_true(i == 2 ? late == 0 : late >= 5 * airtime && late <= 10 * airtime);
+    }
+    assert_true(number_of(cJSON_GetArrayItem(gateways, 0), "multicast_sent") > 55); /* copies */
+    assert_true(number_of(cJSON_GetArrayItem(gateways, 1), "multicast_sent") > 45);
+    assert_true(number_of(cJSON_GetArrayItem(gateways, 2), "multicast_sent") == 0);
+    assert_true(sent == (double)network.counters.multicast_sent);
+    cJSON_Delete(json);
+}
+
+static void unicast_frames_are_airtime_too(void **state)
+{
+    (void)state;
+    begin("kind = \"letter\";", "--devices=1", "--uplink-interval=300", NULL);
+    add_item(&network.devices[0]);
+    pass_s(400);
+
+    cJSON *json = report();
+    const cJSON *gateway =
+        cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "gateways"), 0);
+    double airtime = airtime_ms(region_dr(network.region, 5), 1, false);
+    assert_true(number_of(gateway, "multicast_sent") == 0);
+    assert_true(number_of(gateway, "airtime_ms") == airtime);
+    assert_true(number_of(gateway, "max_hour_airtime_ms") == airtime);
+    cJSON_Delete(json);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, end)
 
 int main(void)
@@ -695,6 +777,8 @@ int main(void)
         TEST(class_a_windows_follow_the_uplink),
         TEST(nothing_is_told_without_the_option),
         TEST(devices_are_in_reach_of_the_gateways_named),
+        TEST(the_report_counts_by_gateway),
+        TEST(unicast_frames_are_airtime_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
