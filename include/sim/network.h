@@ -14,9 +14,11 @@
 
 #include "base/err.h"
 #include "base/hex.h"
+#include "sim/airtime_log.h"
 #include "sim/device.h"
 #include "sim/options.h"
 #include "sim/region.h"
+#include "sim/tx_status.h"
 #include "sim/world.h"
 
 #define NETWORK_PROFILE_MAX    16
@@ -39,6 +41,9 @@ struct sim_gateway {
     int64_t busy_until_ms; /* the end of the last frame in its queue */
     struct span sent[NETWORK_SPAN_COUNT];
     size_t sent_next;
+    struct airtime_log airtime;
+    uint64_t multicast_sent;
+    uint64_t multicast_refused;
 };
 
 /* Device profiles are made as needed, one for each combination of what they say. */
@@ -85,6 +90,22 @@ struct sim_device {
     struct span sending;
     struct queue_item *queue;
     size_t queue_count;
+};
+
+#define DOWNLINK_ITEM_MAX 2
+
+/* A frame that a gateway is given, and what it says: gw.DownlinkFrame and gw.DownlinkTxAck. It
+ * sends the first item that it can. */
+struct downlink {
+    uint32_t id;
+    size_t gateway_index;
+    size_t item_count;
+    struct downlink_item {
+        uint32_t frequency_hz;
+        uint32_t dr;
+        uint32_t delay_ms; /* after the uplink; 0: immediately */
+        enum tx_status status;
+    } items[DOWNLINK_ITEM_MAX];
 };
 
 /* A row of a multicast queue: one frame through one gateway. */
@@ -155,6 +176,7 @@ struct network {
     struct multicast_group *groups;
     bool scheduler_planned;
     uint64_t id_count; /* of the ids given out */
+    uint64_t downlink_count;
     struct network_counters counters;
     uint32_t
         enqueued_numbers[NETWORK_NUMBER_COUNT]; /* how often each fragment number was enqueued */
@@ -169,6 +191,9 @@ struct network {
 MUST_CHECK enum err network_init(struct network *network, const struct options *options,
                                  struct world *world);
 void network_release(struct network *network);
+/* The session keys, which only the frames on the gateways' topics need. */
+void network_session_keys(const struct sim_device *device, uint8_t ret_app_s_key[DEVICE_KEY_SIZE],
+                          uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE]);
 /* The key that devices join with: NwkKey of ChirpStack. */
 void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE]);
 /* A line of `network->keys`. */
@@ -179,6 +204,7 @@ void network_start(struct network *network);
 
 /* Ids that depend on the seed and on how many were given out before. */
 struct uuid network_new_id(struct network *network);
+uint32_t network_new_downlink_id(struct network *network);
 struct sim_device *network_find_device(struct network *network, uint64_t eui);
 /* OPTIONS_GATEWAY_MAX when there is no such gateway. */
 size_t network_find_gateway(const struct network *network, uint64_t id);
@@ -195,9 +221,13 @@ enum direction { DIRECTION_UP, DIRECTION_DOWN, DIRECTION_MULTICAST };
  * and the seed. */
 bool radio_is_lost(const struct sim_device *d, size_t gateway_index, enum direction direction,
                    uint32_t f_cnt, uint32_t attempt);
-/* Gives the gateway a frame to send at once or behind what it is sending; returns when it begins.
- */
-int64_t radio_queue(struct network *network, size_t gateway_index, int64_t at_ms, uint32_t airtime);
+/* Gives the gateway a frame to send at `at_ms` or behind what it is sending; returns when it
+ * begins. */
+int64_t radio_queue(struct network *network, size_t gateway_index, uint32_t frequency_hz,
+                    int64_t at_ms, uint32_t airtime);
+/* Whether such a frame is within the gateway's duty cycle: in the hour that ends with it. */
+bool radio_fits_duty_cycle(const struct network *network, size_t gateway_index,
+                           uint32_t frequency_hz, int64_t at_ms, uint32_t airtime);
 /* True when the gateway is sending at some time within the span. */
 bool radio_is_sending(const struct sim_gateway *gateway, int64_t from_ms, int64_t to_ms);
 bool radio_has_room(const struct sim_gateway *gateway, int64_t from_ms);

@@ -14,10 +14,13 @@
 
 #include "base/err.h"
 #include "sim/stacks.h"
+#include "sim/tx_status.h"
 
 #define OPTIONS_PATH_SIZE   512
+#define OPTIONS_TOPIC_SIZE  64
 #define OPTIONS_ERROR_SIZE  1280
 #define OPTIONS_OFFLINE_MAX 64
+#define OPTIONS_REFUSAL_MAX 64
 #define OPTIONS_TAG_MAX     8
 #define OPTIONS_TAG_SIZE    48
 #define OPTIONS_GATEWAY_MAX 32
@@ -50,7 +53,8 @@ struct device_options {
     int64_t repeat_answers;
     double answer_delay_s;
     bool answers_with_regular;
-    int64_t heard_by; /* gateways that hear it and that it hears; 0: all */
+    int64_t heard_by;      /* gateways that hear it and that it hears; 0: all */
+    uint32_t gateway_mask; /* which ones they are, instead; 0: as heard_by says */
     bool lorawan_1_1;
     bool ts003; /* the profile says so, and the network server answers AppTimeReq */
     bool ts004;
@@ -63,6 +67,15 @@ struct gateway_offline {
     int64_t gateway;
     double from_s; /* after the start */
     double to_s;
+};
+
+/* Multicast frames that a gateway refuses to send for some time. */
+struct gateway_refusal {
+    int64_t gateway;
+    double from_s; /* after the start */
+    double to_s;
+    double share;
+    enum tx_status status;
 };
 
 struct options {
@@ -84,6 +97,8 @@ struct options {
     int64_t downlink_delay_real_ms;
     double lost_gateway_acks;
     double gateway_rejects;
+    double gateway_duty_cycle;               /* 0: none is enforced */
+    char gateway_topics[OPTIONS_TOPIC_SIZE]; /* prefix; empty: nothing is published on them */
     char scenario[OPTIONS_PATH_SIZE];
     char report[OPTIONS_PATH_SIZE];
     char dump_images[OPTIONS_PATH_SIZE];
@@ -97,6 +112,8 @@ struct options {
     struct device_options *each; /* one per device, owned */
     size_t offline_count;
     struct gateway_offline offline[OPTIONS_OFFLINE_MAX];
+    size_t refusal_count;
+    struct gateway_refusal refusals[OPTIONS_REFUSAL_MAX];
 };
 
 void options_init(struct options *options);
@@ -118,8 +135,8 @@ MUST_CHECK enum err options_set(struct options *options, struct device_options *
                                 const char *name, const char *value,
                                 char error[OPTIONS_ERROR_SIZE]);
 
-/* Reads the scenario file; `wants_groups`: only the groups, into `each`; otherwise all but them.
- * Errors as options_read(). */
+/* Reads the scenario file; `wants_groups`: only the groups, into `each`, and what names gateways;
+ * otherwise all but them. Errors as options_read(). */
 MUST_CHECK enum err scenario_read(struct options *options, bool wants_groups,
                                   char error[OPTIONS_ERROR_SIZE]);
 

@@ -14,7 +14,8 @@
 
 #include "base/err.h"
 
-#define REGION_DR_COUNT 16
+#define REGION_DR_COUNT   16
+#define REGION_BAND_COUNT 7 /* the sub-bands of EU868, and the rest: all of other regions */
 
 struct region_dr {
     uint8_t spreading_factor; /* 0: the data rate does not exist, or is FSK where bitrate is set */
@@ -32,7 +33,8 @@ struct region {
     uint32_t frequency_max_hz;
     uint32_t uplink_frequency_hz;
     uint8_t uplink_dr;
-    uint8_t rx1_dr; /* for uplink_dr */
+    uint8_t rx1_dr;            /* for uplink_dr */
+    uint32_t rx1_frequency_hz; /* for uplink_frequency_hz */
     uint32_t rx2_frequency_hz;
     uint8_t rx2_dr;
     struct region_dr drs[REGION_DR_COUNT];
@@ -47,6 +49,9 @@ const char *region_names(void);
 const struct region_dr *region_dr(const struct region *region, uint32_t dr);
 /* Bit n: downlink DRn exists. */
 uint16_t region_dr_mask(const struct region *region);
+
+/* The sub-band with a duty cycle of its own, below REGION_BAND_COUNT. */
+uint32_t region_band(const struct region *region, uint32_t frequency_hz);
 
 /* Milliseconds on the air of a data frame with `payload_size` octets of FRMPayload; rounded up. */
 uint32_t airtime_ms(const struct region_dr *dr, size_t payload_size, bool is_uplink);

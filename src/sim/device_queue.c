@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sim/events.h"
+#include "sim/gateway_topics.h"
 #include "sim/network.h"
 
 #define QUEUE_READ_DELAY_MS 100 /* get_downlink_data_delay */
@@ -18,6 +19,7 @@ struct opportunity {
     int64_t uplink_end_ms;
     bool is_class_c;
     size_t gateway_index;
+    struct downlink downlink;
     uint32_t f_cnt;
     struct queue_item item; /* a copy: the queue may be flushed meanwhile */
 };
@@ -119,7 +121,8 @@ static void on_downlink_end(void *arg, uint64_t value)
                   (unsigned long long)d->eui, o->f_cnt, o->item.f_port, o->item.size, is_heard);
     remove_by_id(d, &o->item.id);
     network->counters.unicast_sent++;
-    events_txack(d, &o->item.id, o->f_cnt, o->gateway_index);
+    gateway_topics_ack(network, &o->downlink);
+    events_txack(d, &o->item.id, o->downlink.id, o->f_cnt, o->gateway_index);
     if (!o->is_class_c) {
         device_hold(&d->device, now_ms);
     }
@@ -131,12 +134,25 @@ static void on_downlink_end(void *arg, uint64_t value)
     free(o);
 }
 
-/* Hands the item to the gateway, to be sent at `at_ms`; takes over `o`. */
-static void hand_over(struct opportunity *o, struct queue_item *item, int64_t at_ms, uint32_t dr)
+/* A receive window. */
+struct window {
+    int64_t at_ms;
+    uint32_t frequency_hz;
+    uint32_t dr;
+};
+
+static uint32_t airtime_in(const struct sim_device *d, const struct queue_item *item,
+                           const struct window *w)
+{
+    return airtime_ms(region_dr(d->network->region, w->dr), item->size, false);
+}
+
+/* Hands the item to the gateway, to be sent in that window; takes over `o`. */
+static void hand_over(struct opportunity *o, struct queue_item *item, const struct window *w)
 {
     struct sim_device *d = o->d;
-    uint32_t airtime = airtime_ms(region_dr(d->network->region, dr), item->size, false);
-    int64_t from_ms = radio_queue(d->network, o->gateway_index, at_ms, airtime);
+    uint32_t airtime = airtime_in(d, item, w);
+    int64_t from_ms = radio_queue(d->network, o->gateway_index, w->frequency_hz, w->at_ms, airtime);
 
     item->is_under_way = true;
     o->item = *item;
@@ -146,6 +162,52 @@ static void hand_over(struct opportunity *o, struct queue_item *item, int64_t at
         network_plan_wake(d);
     }
     world_at_take(d->network->world, from_ms + airtime, on_downlink_end, o, (uint64_t)from_ms);
+}
+
+/* What the gateway says to the item in that window. */
+static enum tx_status answer(const struct opportunity *o, const struct queue_item *item,
+                             const struct window *w, bool is_busy)
+{
+    if (is_busy) {
+        return TX_COLLISION_PACKET;
+    }
+    return radio_fits_duty_cycle(o->d->network, o->gateway_index, w->frequency_hz, w->at_ms,
+                                 airtime_in(o->d, item, w))
+               ? TX_OK
+               : TX_DUTY_CYCLE_OVERFLOW;
+}
+
+/* The network server offers the item to the gateway in each of the windows, in that order. */
+static void offer(struct opportunity *o, const struct queue_item *item,
+                  const struct downlink_item *windows, size_t window_count)
+{
+    struct sim_device *d = o->d;
+    struct phy_downlink frame = {
+        .dev_addr = d->dev_addr,
+        .f_cnt = d->f_cnt_down,
+        .f_port = item->f_port,
+        .payload = item->payload,
+        .size = item->size,
+    };
+
+    o->downlink = (struct downlink){.id = network_new_downlink_id(d->network),
+                                    .gateway_index = o->gateway_index,
+                                    .item_count = window_count};
+    memcpy(o->downlink.items, windows, window_count * sizeof(*windows));
+    network_session_keys(d, frame.app_s_key, frame.nwk_s_key);
+    gateway_topics_down(d->network, &o->downlink, &frame);
+}
+
+/* No window is possible: the item waits for the next opportunity. Takes over `o`. */
+static void refuse(struct opportunity *o)
+{
+    const struct downlink *downlink = &o->downlink;
+
+    gateway_topics_ack(o->d->network, downlink);
+    /* The status of the last item is what ChirpStack tells. */
+    events_log(o->d, LOG_DOWNLINK_GATEWAY,
+               tx_status_name(downlink->items[downlink->item_count - 1].status), NULL);
+    free(o);
 }
 
 static void on_window(void *arg, uint64_t value)
@@ -164,18 +226,28 @@ static void on_window(void *arg, uint64_t value)
     /* With compressed time the windows may be past already; then they count as open until now. */
     int64_t rx1_ms =
         o->uplink_end_ms + RX1_DELAY_MS > now_ms ? o->uplink_end_ms + RX1_DELAY_MS : now_ms;
-    int64_t rx2_ms = rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS;
-    const struct region_dr *rate = region_dr(region, region->rx1_dr);
+    const struct window rx1 = {rx1_ms, region->rx1_frequency_hz, region->rx1_dr};
+    const struct window rx2 = {rx1_ms + RX2_DELAY_MS - RX1_DELAY_MS, region->rx2_frequency_hz,
+                               d->network->rx2_dr};
+    const struct downlink_item windows[] = {
+        {rx1.frequency_hz, rx1.dr, RX1_DELAY_MS, TX_IGNORED},
+        {rx2.frequency_hz, rx2.dr, RX2_DELAY_MS, TX_IGNORED},
+    };
+    bool fits_rx2 = item->size <= region_dr(region, rx2.dr)->payload_max;
+    offer(o, item, windows, fits_rx2 ? 2 : 1);
     const struct sim_gateway *gateway = &d->network->gateways[o->gateway_index];
-    if (!radio_is_sending(gateway, rx1_ms, rx1_ms + airtime_ms(rate, item->size, false))) {
-        hand_over(o, item, rx1_ms, region->rx1_dr);
-    } else if (item->size <= region_dr(region, d->network->rx2_dr)->payload_max &&
-               gateway->busy_until_ms <= rx2_ms) {
-        hand_over(o, item, rx2_ms, d->network->rx2_dr);
+    int64_t rx1_end_ms = rx1_ms + airtime_in(d, item, &rx1);
+    struct downlink_item *items = o->downlink.items;
+    items[0].status = answer(o, item, &rx1, radio_is_sending(gateway, rx1_ms, rx1_end_ms));
+    if (items[0].status != TX_OK && fits_rx2) {
+        items[1].status = answer(o, item, &rx2, gateway->busy_until_ms > rx2.at_ms);
+    }
+    if (items[0].status == TX_OK) {
+        hand_over(o, item, &rx1);
+    } else if (items[1].status == TX_OK) {
+        hand_over(o, item, &rx2);
     } else {
-        events_log(d, LOG_DOWNLINK_GATEWAY, "COLLISION_PACKET",
-                   NULL); /* the item waits for the next uplink */
-        free(o);
+        refuse(o);
     }
 }
 
@@ -204,6 +276,26 @@ void device_queue_open_windows(struct sim_device *d, uint32_t heard_mask, int64_
     }
 }
 
+/* Takes over `o`. */
+static void send_class_c(struct opportunity *o, struct queue_item *item)
+{
+    struct sim_device *d = o->d;
+    const struct network *network = d->network;
+    const struct window w = {network->world->now_ms, network->region->rx2_frequency_hz,
+                             network->rx2_dr};
+    const struct downlink_item window = {w.frequency_hz, w.dr, 0, TX_IGNORED};
+
+    offer(o, item, &window, 1);
+    /* It is sent behind what the gateway is sending. */
+    o->downlink.items[0].status = answer(o, item, &w, false);
+    if (o->downlink.items[0].status == TX_OK) {
+        d->class_c_after_ms = w.at_ms + CLASS_C_LOCK_MS;
+        hand_over(o, item, &w);
+    } else {
+        refuse(o);
+    }
+}
+
 static void on_class_c(void *arg, uint64_t value)
 {
     struct sim_device *d = arg;
@@ -220,8 +312,7 @@ static void on_class_c(void *arg, uint64_t value)
             o->d = d;
             o->is_class_c = true;
             o->gateway_index = d->last_gateway;
-            d->class_c_after_ms = now_ms + CLASS_C_LOCK_MS;
-            hand_over(o, item, now_ms, network->rx2_dr);
+            send_class_c(o, item);
         }
     }
     device_queue_plan_class_c(d);

@@ -69,15 +69,10 @@ static void describe(struct sim_device *d, struct device_texts *t)
     set_time(&t->time, network->world->now_ms);
 }
 
-static void publish(struct sim_device *d, const struct device_texts *t, const char *event,
-                    const ProtobufCMessage *message)
+void events_publish(struct network *network, const char *topic, const ProtobufCMessage *message)
 {
-    struct network *network = d->network;
-    char topic[160];
     enum err err = ERR_NO_MEMORY;
 
-    snprintf(topic, sizeof(topic), "application/%s/device/%s/event/%s", t->application_id, t->eui,
-             event);
     if (network->options->protobuf) {
         size_t size = protobuf_c_message_get_packed_size(message);
         uint8_t *octets = malloc(size + 1);
@@ -96,6 +91,16 @@ static void publish(struct sim_device *d, const struct device_texts *t, const ch
     if (err != ERR_OK) {
         network->counters.events_dropped++;
     }
+}
+
+static void publish(struct sim_device *d, const struct device_texts *t, const char *event,
+                    const ProtobufCMessage *message)
+{
+    char topic[160];
+
+    snprintf(topic, sizeof(topic), "application/%s/device/%s/event/%s", t->application_id, t->eui,
+             event);
+    events_publish(d->network, topic, message);
 }
 
 /* One gateway's copy of an uplink. */
@@ -185,8 +190,8 @@ void events_join(struct sim_device *d)
     publish(d, &texts, "join", &event.base);
 }
 
-void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t f_cnt_down,
-                  size_t gateway_index)
+void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t downlink_id,
+                  uint32_t f_cnt_down, size_t gateway_index)
 {
     struct device_texts texts;
     char item_text[UUID_TEXT_SIZE];
@@ -196,7 +201,7 @@ void events_txack(struct sim_device *d, const struct uuid *item_id, uint32_t f_c
     describe(d, &texts);
     uuid_format(item_id, item_text);
     eui64_format(d->network->gateways[gateway_index].id, gateway_text);
-    event.downlink_id = (uint32_t)random_mix(d->network->seed ^ d->eui, f_cnt_down);
+    event.downlink_id = downlink_id;
     event.time = &texts.time;
     event.device_info = &texts.info;
     event.queue_item_id = item_text;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "sim/gateway_topics.h"
 #include "sim/network.h"
 
 #define LOCK_MS            2000 /* scheduler_lock_duration */
@@ -79,17 +80,16 @@ static void on_flight_end(void *arg, uint64_t value)
     free(f);
 }
 
-static void send_row(struct network *network, const struct multicast_group *group,
-                     const struct multicast_row *row, const struct region_dr *rate)
+/* The gateway sends the frame, which it has found possible. */
+static enum tx_status send_row(struct network *network, const struct multicast_group *group,
+                               const struct multicast_row *row, const struct region_dr *rate)
 {
     struct multicast_flight *f = malloc(sizeof(*f) + row->size);
     int64_t now_ms = network->world->now_ms;
     uint32_t airtime = airtime_ms(rate, row->size, false);
 
-    if (f == NULL || !radio_has_room(&network->gateways[row->gateway_index], now_ms)) {
-        network->counters.multicast_rejected++;
-        free(f);
-        return;
+    if (f == NULL) {
+        return TX_INTERNAL_ERROR;
     }
     *f = (struct multicast_flight){
         .network = network,
@@ -106,10 +106,12 @@ static void send_row(struct network *network, const struct multicast_group *grou
     memcpy(f->frame.nwk_s_key, group->nwk_s_key, DEVICE_KEY_SIZE);
     memcpy(f->payload, row->payload, row->size);
     f->frame.payload = f->payload;
-    f->from_ms = radio_queue(network, row->gateway_index, now_ms, airtime);
+    f->from_ms = radio_queue(network, row->gateway_index, group->frequency_hz, now_ms, airtime);
     network->counters.multicast_sent++;
+    network->gateways[row->gateway_index].multicast_sent++;
     network->counters.multicast_duplicate_fcnt += row->attempt > 0 ? 1 : 0;
     world_at_take(network->world, f->from_ms + airtime, on_flight_end, f, 0);
+    return TX_OK;
 }
 
 /* A draw for the share options, from what identifies the frame. */
@@ -120,6 +122,57 @@ static bool happens(const struct network *network, const struct multicast_row *r
     uint64_t frame = (uint64_t)row->f_cnt << 32 | (uint64_t)row->attempt << 8 | row->gateway_index;
 
     return share > 0 && (double)(random_mix(key, frame) >> 11) / 9007199254740992.0 < share;
+}
+
+/* The first refusal of the scenario that names this gateway and time and whose share hits. */
+static enum tx_status refusal(const struct network *network, const struct multicast_row *row)
+{
+    double since_s = (double)(network->world->now_ms - network->start_ms) / 1000;
+
+    for (size_t i = 0; i < network->options->refusal_count; i++) {
+        const struct gateway_refusal *r = &network->options->refusals[i];
+        if (r->gateway == row->gateway_index && since_s >= r->from_s && since_s < r->to_s &&
+            happens(network, row, 0x5EF00 + i, r->share)) {
+            return r->status;
+        }
+    }
+    return TX_OK;
+}
+
+/* What the gateway says to a frame that it may send now. */
+static enum tx_status answer(const struct network *network, const struct multicast_group *group,
+                             const struct multicast_row *row, const struct region_dr *rate)
+{
+    int64_t now_ms = network->world->now_ms;
+    enum tx_status status = refusal(network, row);
+
+    if (status == TX_OK && happens(network, row, 0x4E, network->options->gateway_rejects)) {
+        status = TX_COLLISION_PACKET;
+    }
+    if (status == TX_OK && !radio_has_room(&network->gateways[row->gateway_index], now_ms)) {
+        status = TX_QUEUE_FULL;
+    }
+    if (status == TX_OK && !radio_fits_duty_cycle(network, row->gateway_index, group->frequency_hz,
+                                                  now_ms, airtime_ms(rate, row->size, false))) {
+        status = TX_DUTY_CYCLE_OVERFLOW;
+    }
+    return status;
+}
+
+static void tell_down(struct network *network, const struct multicast_group *group,
+                      const struct multicast_row *row, const struct downlink *downlink)
+{
+    struct phy_downlink frame = {
+        .dev_addr = group->mc_addr,
+        .f_cnt = row->f_cnt,
+        .f_port = row->f_port,
+        .payload = row->payload,
+        .size = row->size,
+    };
+
+    memcpy(frame.app_s_key, group->app_s_key, DEVICE_KEY_SIZE);
+    memcpy(frame.nwk_s_key, group->nwk_s_key, DEVICE_KEY_SIZE);
+    gateway_topics_down(network, downlink, &frame);
 }
 
 /* One due row; true when it is done with and leaves the queue. */
@@ -142,15 +195,27 @@ static bool run_row(struct network *network, struct multicast_group *group,
         network->counters.multicast_dropped++;
         return true;
     }
-    if (happens(network, row, 0x4E, options->gateway_rejects)) {
+    struct downlink downlink = {.id = network_new_downlink_id(network),
+                                .gateway_index = row->gateway_index,
+                                .item_count = 1,
+                                .items = {{group->frequency_hz, group->dr, 0, TX_OK}}};
+    tell_down(network, group, row, &downlink);
+    enum tx_status status = answer(network, group, row, rate);
+    status = status == TX_OK ? send_row(network, group, row, rate) : status;
+    downlink.items[0].status = status;
+    if (status != TX_OK) {
+        gateway_topics_ack(network, &downlink);
         network->counters.multicast_rejected++;
-        return true;
+        network->gateways[row->gateway_index].multicast_refused++;
+        network_trace(network, "refused gateway=%u addr=%08x fcnt=%u status=%s", row->gateway_index,
+                      group->mc_addr, row->f_cnt, tx_status_name(status));
+        return true; /* a frame that was refused leaves the queue like one that was sent */
     }
-    send_row(network, group, row, rate);
     if (happens(network, row, 0xAC, options->lost_gateway_acks)) {
         row->attempt++; /* the row stays, and its lock runs out */
         return false;
     }
+    gateway_topics_ack(network, &downlink);
     return true;
 }
 

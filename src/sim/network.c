@@ -23,6 +23,11 @@ struct uuid network_new_id(struct network *network)
     return make_uuid(network->seed, 0x10000 + network->id_count++);
 }
 
+uint32_t network_new_downlink_id(struct network *network)
+{
+    return (uint32_t)random_mix(network->seed ^ 0xD0, network->downlink_count++);
+}
+
 static const struct sim_profile *profile_for(struct network *network,
                                              const struct device_options *o)
 {
@@ -47,7 +52,7 @@ static const struct sim_profile *profile_for(struct network *network,
     return p;
 }
 
-/* Each device is in reach of `heard_by` gateways, the first of which goes round. */
+/* The gateways that are named, or `heard_by` of them, the first of which goes round. */
 static uint32_t gateways_in_reach(const struct network *network, const struct device_options *o,
                                   uint32_t index)
 {
@@ -56,6 +61,9 @@ static uint32_t gateways_in_reach(const struct network *network, const struct de
                        : (size_t)o->heard_by;
     uint32_t mask = 0;
 
+    if (o->gateway_mask != 0) {
+        return o->gateway_mask;
+    }
     for (size_t i = 0; i < count; i++) {
         mask |= 1u << ((index + i) % network->gateway_count);
     }
@@ -112,6 +120,18 @@ enum err network_init(struct network *network, const struct options *options, st
     return ERR_OK;
 }
 
+void network_session_keys(const struct sim_device *device, uint8_t ret_app_s_key[DEVICE_KEY_SIZE],
+                          uint8_t ret_nwk_s_key[DEVICE_KEY_SIZE])
+{
+    uint64_t words[4];
+
+    for (uint64_t i = 0; i < 4; i++) {
+        words[i] = random_mix(device->network->seed ^ device->eui, 3 + i);
+    }
+    memcpy(ret_app_s_key, words, DEVICE_KEY_SIZE);
+    memcpy(ret_nwk_s_key, words + 2, DEVICE_KEY_SIZE);
+}
+
 void network_join_key(const struct sim_device *device, uint8_t ret_key[DEVICE_KEY_SIZE])
 {
     for (size_t i = 0; i < DEVICE_KEY_SIZE; i++) {
@@ -151,6 +171,9 @@ void network_release(struct network *network)
     for (size_t i = 0; i < network->device_count; i++) {
         device_queue_flush(&network->devices[i], true);
         device_release(&network->devices[i].device);
+    }
+    for (size_t i = 0; i < network->gateway_count; i++) {
+        airtime_log_release(&network->gateways[i].airtime);
     }
     free(network->devices);
     network->devices = NULL;

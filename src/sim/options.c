@@ -13,6 +13,7 @@ enum option_type {
     OPTION_NUMBER,
     OPTION_FLAG,
     OPTION_TEXT,
+    OPTION_TOPIC,
     OPTION_KIND,
     OPTION_CLASS,
     OPTION_LORAWAN
@@ -65,7 +66,11 @@ static const struct option globals[] = {
     {"lost_gateway_acks", OPTION_NUMBER, OF(options, lost_gateway_acks), 0, 0, 1, "0",
      "share of multicast frames whose gateway acknowledgement is lost"},
     {"gateway_rejects", OPTION_NUMBER, OF(options, gateway_rejects), 0, 0, 1, "0",
-     "share of multicast frames the gateway refuses to send"},
+     "share of multicast frames the gateway refuses to send, as COLLISION_PACKET"},
+    {"gateway_duty_cycle", OPTION_NUMBER, OF(options, gateway_duty_cycle), 0, 0, 1, "0",
+     "share of an hour a gateway sends in a sub-band, at most; 0: no limit"},
+    {"gateway_topics", OPTION_TOPIC, TEXT(gateway_topics), 0, 0, "",
+     "prefix of the gateways' topics, as eu868; none: nothing is published there"},
     {"scenario", OPTION_TEXT, TEXT(scenario), 0, 0, "", "scenario file"},
     {"report", OPTION_TEXT, TEXT(report), 0, 0, "", "file for the report"},
     {"dump_images", OPTION_TEXT, TEXT(dump_images), 0, 0, "",
@@ -219,6 +224,14 @@ static enum err set_text(const struct option *o, void *base, const char *value, 
     return ERR_OK;
 }
 
+static enum err set_topic(const struct option *o, void *base, const char *value, char *error)
+{
+    if (strpbrk(value, "+#") != NULL) {
+        return fail(o, value, "a topic without + and #", error);
+    }
+    return set_text(o, base, value, error);
+}
+
 static enum err set_one(const struct option *o, void *base, const char *value, char *error)
 {
     switch (o->type) {
@@ -233,6 +246,8 @@ static enum err set_one(const struct option *o, void *base, const char *value, c
         return set_choice(o, base, value, "1.0", "1.1", error);
     case OPTION_KIND:
         return set_kind(o, base, value, error);
+    case OPTION_TOPIC:
+        return set_topic(o, base, value, error);
     case OPTION_TEXT:
         return set_text(o, base, value, error);
     }

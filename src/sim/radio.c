@@ -76,11 +76,32 @@ bool radio_has_room(const struct sim_gateway *gateway, int64_t from_ms)
     return gateway->busy_until_ms < from_ms + GATEWAY_QUEUE_MS;
 }
 
-int64_t radio_queue(struct network *network, size_t gateway_index, int64_t at_ms, uint32_t airtime)
+/* When a frame begins that is given to the gateway to be sent at `at_ms`. */
+static int64_t begin_of(const struct sim_gateway *gateway, int64_t at_ms)
+{
+    return gateway->busy_until_ms > at_ms ? gateway->busy_until_ms : at_ms;
+}
+
+bool radio_fits_duty_cycle(const struct network *network, size_t gateway_index,
+                           uint32_t frequency_hz, int64_t at_ms, uint32_t airtime)
+{
+    const struct sim_gateway *gateway = &network->gateways[gateway_index];
+    double share = network->options->gateway_duty_cycle;
+    uint32_t band = region_band(network->region, frequency_hz);
+    int64_t to_ms = begin_of(gateway, at_ms) + airtime;
+
+    return share <= 0 || (double)(airtime_log_hour(&gateway->airtime, band, to_ms) + airtime) <=
+                             share * AIRTIME_LOG_HOUR_MS;
+}
+
+int64_t radio_queue(struct network *network, size_t gateway_index, uint32_t frequency_hz,
+                    int64_t at_ms, uint32_t airtime)
 {
     struct sim_gateway *gateway = &network->gateways[gateway_index];
-    int64_t from_ms = gateway->busy_until_ms > at_ms ? gateway->busy_until_ms : at_ms;
+    int64_t from_ms = begin_of(gateway, at_ms);
 
+    airtime_log_add(&gateway->airtime, region_band(network->region, frequency_hz), from_ms,
+                    airtime);
     gateway->busy_until_ms = from_ms + airtime;
     gateway->sent[gateway->sent_next] = (struct span){from_ms, from_ms + airtime};
     gateway->sent_next = (gateway->sent_next + 1) % NETWORK_SPAN_COUNT;

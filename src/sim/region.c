@@ -31,6 +31,7 @@ static const struct region regions[] = {
      868100000,
      5,
      5,
+     868100000,
      869525000,
      3,
      {SLOW_125, LORA(8, 125, 222), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
@@ -43,6 +44,7 @@ static const struct region regions[] = {
      3,
      13,
      923300000,
+     923300000,
      8,
      {LORA_UP(10, 125, 11), LORA_UP(9, 125, 53), LORA_UP(8, 125, 125), LORA_UP(7, 125, 242),
       LORA_UP(8, 500, 242), DOWN_500}},
@@ -54,6 +56,7 @@ static const struct region regions[] = {
      779500000,
      5,
      5,
+     779500000,
      786000000,
      0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
@@ -65,6 +68,7 @@ static const struct region regions[] = {
      433175000,
      5,
      5,
+     433175000,
      434665000,
      0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
@@ -77,6 +81,7 @@ static const struct region regions[] = {
      5,
      13,
      923300000,
+     923300000,
      8,
      {LORA_UP(12, 125, 51), LORA_UP(11, 125, 51), LORA_UP(10, 125, 51), LORA_UP(9, 125, 115),
       LORA_UP(8, 125, 242), LORA_UP(7, 125, 242), LORA_UP(8, 500, 242), DOWN_500}},
@@ -88,6 +93,7 @@ static const struct region regions[] = {
      470300000,
      5,
      5,
+     500300000,
      505300000,
      1,
      {LORA(12, 125, 0), LORA(11, 125, 23), LORA(10, 125, 86), LORA(9, 125, 184), LORA(8, 125, 242),
@@ -101,6 +107,7 @@ static const struct region regions[] = {
      5,
      5,
      923200000,
+     923200000,
      2,
      {LORA(12, 125, 51), LORA(11, 125, 51), LORA(10, 125, 115), LORA(9, 125, 115),
       LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
@@ -112,6 +119,7 @@ static const struct region regions[] = {
      922100000,
      5,
      5,
+     922100000,
      921900000,
      0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242)}},
@@ -123,6 +131,7 @@ static const struct region regions[] = {
      865062500,
      5,
      5,
+     865062500,
      866550000,
      2,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), [7] = FSK(242)}},
@@ -134,6 +143,7 @@ static const struct region regions[] = {
      868900000,
      5,
      5,
+     868900000,
      869100000,
      0,
      {SLOW_125, LORA(8, 125, 242), LORA(7, 125, 242), LORA(7, 250, 242), FSK(242)}},
@@ -175,6 +185,25 @@ uint16_t region_dr_mask(const struct region *region)
         }
     }
     return mask;
+}
+
+/* Of EN 300 220-2 and ERC/REC 70-03, as far as frames are sent there. */
+static const struct {
+    uint32_t from_hz;
+    uint32_t to_hz;
+} eu868_bands[] = {
+    {863000000, 865000000}, {865000000, 868000000}, {868000000, 868600000},
+    {868700000, 869200000}, {869400000, 869650000}, {869700000, 870000000},
+};
+
+uint32_t region_band(const struct region *region, uint32_t frequency_hz)
+{
+    for (uint32_t i = 0; i < REGION_BAND_COUNT - 1 && strcmp(region->name, "EU868") == 0; i++) {
+        if (frequency_hz >= eu868_bands[i].from_hz && frequency_hz < eu868_bands[i].to_hz) {
+            return i;
+        }
+    }
+    return REGION_BAND_COUNT - 1;
 }
 
 uint32_t airtime_ms(const struct region_dr *dr, size_t payload_size, bool is_uplink)

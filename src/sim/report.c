@@ -136,6 +136,24 @@ static void add_frames(cJSON *json, const struct network *network)
     cJSON_AddNumberToObject(frames, "events_dropped", (double)c->events_dropped);
 }
 
+static void add_gateways(cJSON *json, const struct network *network)
+{
+    cJSON *gateways = cJSON_AddArrayToObject(json, "gateways");
+    char id[EUI64_TEXT_SIZE];
+
+    for (size_t i = 0; i < network->gateway_count; i++) {
+        const struct sim_gateway *g = &network->gateways[i];
+        cJSON *gateway = cJSON_CreateObject();
+        eui64_format(g->id, id);
+        cJSON_AddStringToObject(gateway, "id", id);
+        cJSON_AddNumberToObject(gateway, "multicast_sent", (double)g->multicast_sent);
+        cJSON_AddNumberToObject(gateway, "multicast_refused", (double)g->multicast_refused);
+        cJSON_AddNumberToObject(gateway, "airtime_ms", (double)g->airtime.total_ms);
+        cJSON_AddNumberToObject(gateway, "max_hour_airtime_ms", (double)g->airtime.max_hour_ms);
+        cJSON_AddItemToArray(gateways, gateway);
+    }
+}
+
 static void add_faults(cJSON *json, const struct faults *faults)
 {
     cJSON *hits = cJSON_AddObjectToObject(json, "faults");
@@ -157,6 +175,7 @@ enum err report_write(struct network *network, const struct faults *faults, cons
     for (size_t i = 0; i < network->device_count; i++) {
         cJSON_AddItemToArray(devices, device_report(&network->devices[i]));
     }
+    add_gateways(json, network);
     add_frames(json, network);
     add_faults(json, faults);
     for (size_t n = 0; n < NETWORK_NUMBER_COUNT; n++) {

@@ -22,7 +22,7 @@ static bool is_share(double value)
     return value >= 0.0 && value <= 1.0;
 }
 
-static void check_device(const struct device_options *d)
+static void check_device(const struct options *options, const struct device_options *d)
 {
     assert(d->kind >= 0 && d->kind <= OPTIONS_KIND_MIXED);
     assert(is_share(d->loss) && is_share(d->uplink_loss));
@@ -30,6 +30,7 @@ static void check_device(const struct device_options *d)
     assert(d->refuse_session >= 0 && d->refuse_session <= 28);
     assert(d->max_fragment_size >= 0 && d->max_fragment_size <= 239);
     assert(d->heard_by >= 0 && d->heard_by <= OPTIONS_GATEWAY_MAX);
+    assert((uint64_t)d->gateway_mask >> options->gateways == 0);
     assert(d->tag_count <= OPTIONS_TAG_MAX);
     for (size_t t = 0; t < d->tag_count; t++) {
         assert(strlen(d->tags[t][0]) < OPTIONS_TAG_SIZE &&
@@ -42,9 +43,18 @@ static void check_options(const struct options *options)
     assert(options->devices == DEVICES && options->each != NULL);
     assert(options->gateways >= 1 && options->gateways <= OPTIONS_GATEWAY_MAX);
     assert(options->offline_count <= OPTIONS_OFFLINE_MAX);
-    check_device(&options->all);
+    assert(is_share(options->gateway_duty_cycle));
+    assert(strlen(options->gateway_topics) < OPTIONS_TOPIC_SIZE);
+    assert(options->refusal_count <= OPTIONS_REFUSAL_MAX);
+    for (size_t i = 0; i < options->refusal_count; i++) {
+        const struct gateway_refusal *r = &options->refusals[i];
+        assert(r->gateway >= 0 && r->gateway < options->gateways && is_share(r->share));
+        assert(r->from_s >= 0.0 && r->from_s < r->to_s);
+        assert(r->status > TX_OK && r->status < TX_STATUS_COUNT);
+    }
+    check_device(options, &options->all);
     for (int64_t i = 0; i < options->devices; i++) {
-        check_device(&options->each[i]);
+        check_device(options, &options->each[i]);
     }
 }
 
