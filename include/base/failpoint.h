@@ -36,6 +36,7 @@
     X(ACT_READ_OLD_QUEUE, "the queue of another daemon's group is to be read")                     \
     X(ACT_DELETE_OLD_GROUP, "another daemon's group is to be deleted")                             \
     X(ACT_FRAME, "a frame is to be queued")                                                        \
+    X(AIRTIME_BOOKED, "a frame has its turn on air, it is not queued")                             \
     X(ACT_COMMAND, "a command is to be queued")                                                    \
     X(ACT_CHECK_QUEUE, "a device's queue is to be read")                                           \
     X(ACT_FINISHED, "the deployment is over in the database, still in memory")                     \

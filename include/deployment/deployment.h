@@ -213,6 +213,7 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_FRAME_QUEUED,  /* u.f_cnt: the counter that Enqueue returned */
     DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
     DEPLOYMENT_EVENT_FRAME_UNKNOWN, /* perhaps queued; a call deadline has passed since */
+    DEPLOYMENT_EVENT_FRAME_DEFERRED, /* not queued: the gateways are others' until u.until_ms */
     DEPLOYMENT_EVENT_COUNTER,   /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
     DEPLOYMENT_EVENT_OLD_QUEUE, /* u.queued: what waits in the old group's queue */
     DEPLOYMENT_EVENT_GAP, /* events of devices may be missing: those that owe an answer are asked
@@ -238,6 +239,7 @@ struct deployment_event {
         struct uuid group_id;
         struct uuid item_id;
         uint32_t f_cnt;
+        int64_t until_ms;
         struct {
             const uint16_t *numbers; /* of fragments, borrowed */
             size_t count;

@@ -89,6 +89,11 @@ struct deployment_params {
 MUST_CHECK enum err deployment_params_check(const struct deployment_params *p,
                                             const char **ret_field);
 
+/* The parts of that which all deployments on the same gateways must keep from each other: until the gateways have sent a
+ * frame, and until its airtime is paid by the duty cycle. */
+uint32_t deployment_busy_ms(const struct deployment_params *p, unsigned gateway_count);
+uint32_t deployment_duty_ms(const struct deployment_params *p);
+
 /* Whether rows can be chosen for a block of so many uncoded fragments. */
 bool deployment_may_choose_rows(unsigned fragment_count);
 

@@ -71,4 +71,10 @@ void region_multicast_default(enum region region, uint32_t *ret_frequency_hz, un
  * cycle applies. */
 double region_duty_cycle(enum region region, uint32_t frequency_hz);
 
+#define REGION_BAND_SIZE 24
+
+/* The sub-band that `frequency_hz` shares its duty cycle with, as "869400-869650" (kHz); where none has one, and between
+ * the sub-bands, the region's whole band. */
+void region_band_name(enum region region, uint32_t frequency_hz, char text[REGION_BAND_SIZE]);
+
 #endif

@@ -202,6 +202,28 @@ void store_planned(struct store *store, const struct store_fence *fence,
                    const struct uuid *request_id, bool is_done, const char *problems_json,
                    const char *plan_json, store_done_fn *done, void *arg);
 
+/* ------------------------------------------------------------------ airtime */
+
+struct store_airtime {
+    const uint64_t *gateways; /* 1 .. DEPLOYMENT_GATEWAYS_MAX */
+    size_t gateway_count;
+    const char *band; /* region_band_name() */
+    int64_t now_ms;   /* protocol time from which the frame may be on air */
+    int64_t airtime_ms;
+    int64_t busy_ms; /* until the gateways have sent it */
+    int64_t duty_ms; /* its airtime, by the share of time that is allowed */
+};
+/* `start_ms` 0 with an error. */
+typedef void store_airtime_fn(void *arg, enum err err, const char *text, int64_t start_ms);
+/* Books a frame in the ledger that all daemons share; `start_ms` is when it may be on air, at now_ms or later. */
+void store_book_airtime(struct store *store, const struct store_airtime *frame,
+                        store_airtime_fn *done, void *arg);
+/* JSON {"gateways": [{"gateway_id", "band", "hour_airtime_ms", "hour_frames", "day_airtime_ms", "free_in_ms"}]} of all
+ * that sent within a day before `now_ms`. */
+void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
+/* Forgets what was booked more than two days before `now_ms`. */
+void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);
+
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",
  * "image_size", "name", "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in":
  * id|null}]}. ERR_WRONG_STATE: not a draft. */

@@ -22,6 +22,7 @@ struct wish_defaults {
     int64_t rounds, sessions, repair_passes;
     int64_t gateways_max, uplink_interval_s, min_gap_ms;
     double receive_ma;
+    double network_share; /* of the duty cycle, left to the network's other downlinks */
     int64_t leap_s;
 };
 
@@ -50,6 +51,8 @@ struct wish {
     bool allow_bad_block_count, allow_any_class, consecutive_rows;
     struct plan_loss losses[PLAN_LOSSES_MAX];
     size_t loss_count; /* 0: default */
+    double duty_cycle; /* 0: what the region allows, less network_share */
+    bool override_duty_cycle;
 };
 
 /* What is no UTF-8 becomes '?': a text that was cut may end within a character. */

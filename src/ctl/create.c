@@ -40,6 +40,8 @@ const struct option deployment_create_options[] = {
     {OPTION_FLAG, "allow-bad-block-count", NULL, "accept a number of fragments with a weak code"},
     {OPTION_FLAG, "allow-any-class", NULL,
      "accept a device profile with neither class C nor TS005"},
+    {OPTION_ONE, "duty-cycle", "SHARE", "of the time that a gateway may be on air, as 0.01"},
+    {OPTION_FLAG, "override-duty-cycle", NULL, "... also above what the region allows; recorded"},
     {OPTION_FLAG, "consecutive-rows", NULL, "send every coded fragment, also where a choice is better"},
     {OPTION_FLAG, "start-now", NULL, "start it as well, and wait for the start"},
     {OPTION_END, NULL, NULL, NULL},
@@ -203,6 +205,7 @@ bool create_add_params(cJSON *json, const struct args *args)
     const char *redundancy = args_value(args, "redundancy");
     const char *start = args_value(args, "start");
     const char *descriptor = args_value(args, "descriptor");
+    const char *duty_cycle = args_value(args, "duty-cycle");
     uint8_t octets[4];
     size_t index = 0;
     char *value;
@@ -254,6 +257,16 @@ bool create_add_params(cJSON *json, const struct args *args)
         cJSON_AddTrueToObject(json, "allow_bad_block_count");
     if (args_has(args, "allow-any-class"))
         cJSON_AddTrueToObject(json, "allow_any_class");
+    if (args_has(args, "override-duty-cycle"))
+        cJSON_AddTrueToObject(json, "override_duty_cycle");
+    if (duty_cycle) {
+        char *end;
+
+        number = strtod(duty_cycle, &end);
+        if (end == duty_cycle || *end != '\0' || !(number > 0 && number <= 1))
+            return wrong("--duty-cycle must be a share above 0 and up to 1, as 0.01");
+        cJSON_AddNumberToObject(json, "duty_cycle", number);
+    }
     if (args_has(args, "consecutive-rows"))
         cJSON_AddTrueToObject(json, "consecutive_rows");
     return add_loss(json, args);

@@ -183,6 +183,7 @@ enum exit_code deployment_resume(const struct args *args);
 enum exit_code deployment_retry(const struct args *args);
 enum exit_code deployment_delete(const struct args *args);
 enum exit_code device_show(const struct args *args);
+enum exit_code airtime_show(const struct args *args);
 enum exit_code status_show(const struct args *args);
 enum exit_code plan_show(const struct args *args);
 enum exit_code fragments_print(const struct args *args);

@@ -118,6 +118,52 @@ static void print_status(const cJSON *status)
     }
 }
 
+static void print_airtime(const cJSON *json)
+{
+    const cJSON *gateways = cJSON_GetObjectItemCaseSensitive(json, "gateways");
+    const cJSON *gateway;
+    struct table table;
+
+    table_init(&table, 6);
+    for (const char *const *title =
+             (const char *const[]){"GATEWAY", "BAND (kHz)", "LAST HOUR", "OF THE TIME", "LAST DAY",
+                                   "FREE IN", NULL};
+         *title; title++)
+        table_add(&table, *title);
+    cJSON_ArrayForEach(gateway, gateways)
+    {
+        char share[24];
+
+        snprintf(share, sizeof(share), "%.2f %%",
+                 json_number(gateway, "hour_airtime_ms", 0) / 36000.0);
+        table_add(&table, json_cell(gateway, "gateway_id"));
+        table_add(&table, json_cell(gateway, "band"));
+        table_add(&table, span_cell(json_number(gateway, "hour_airtime_ms", 0) / 1000));
+        table_add(&table, share);
+        table_add(&table, span_cell(json_number(gateway, "day_airtime_ms", 0) / 1000));
+        table_add(&table, span_cell(json_number(gateway, "free_in_ms", 0) / 1000));
+    }
+    table_print(&table, stdout);
+}
+
+enum exit_code airtime_show(const struct args *args)
+{
+    struct answer answer = {0};
+    enum exit_code code;
+    struct api *api = api_new(args, &code);
+
+    if (!api)
+        return code;
+    code = api_call(api, "GET", "/api/v1/airtime", NULL, NULL, 0, &answer);
+    if (code == EXIT_DONE && args_has(args, "json"))
+        puts(answer.body);
+    else if (code == EXIT_DONE)
+        print_airtime(answer.json);
+    answer_release(&answer);
+    api_free(api);
+    return code;
+}
+
 enum exit_code status_show(const struct args *args)
 {
     struct answer answer = {0};

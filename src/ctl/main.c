@@ -44,6 +44,8 @@ static const struct command commands[] = {
     {"device", "show", "EUI", "Shows what happened to a device.", 1, 1, NULL, device_show, NULL},
     {NULL, "status", "", "Shows the daemon's state and what it waits for.", 0, 0, NULL, status_show,
      NULL},
+    {NULL, "airtime", "", "Shows what all deployments had on air through each gateway.", 0, 0, NULL,
+     airtime_show, NULL},
     {NULL, "plan",
      "(ID | --size OCTETS [options])",
      "Shows what a deployment will take: frames, airtime, time, and how many devices are done by when.\n"

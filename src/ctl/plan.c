@@ -27,6 +27,8 @@ const struct option plan_options[] = {
     {OPTION_ONE, "uplink-interval", "SECONDS", "of the slowest device (default: 3600)"},
     {OPTION_ONE, "margin", "MS", "multicast_class_c_margin of the network server (default: 5000)"},
     {OPTION_ONE, "min-gap", "MS", "between two fragments"},
+    {OPTION_ONE, "duty-cycle", "SHARE", "of the time that a gateway may be on air, as 0.01"},
+    {OPTION_FLAG, "override-duty-cycle", NULL, "... also above what the region allows"},
     {OPTION_FLAG, "allow-bad-block-count", NULL, "accept a number of fragments with a weak code"},
     {OPTION_FLAG, "consecutive-rows", NULL, "every coded fragment, also where a choice is better"},
     {OPTION_END, NULL, NULL, NULL},

@@ -241,7 +241,7 @@ static void on_frame(void *arg, enum network_outcome outcome, const char *text,
     report(call, &event);
 }
 
-static void send_frame(struct daemon *daemon, struct running *r, struct call *call)
+static void enqueue_frame(struct daemon *daemon, struct running *r, struct call *call)
 {
     const struct deployment_params *p = deployment_get_params(r->d);
     const struct transmission *t = deployment_get_transmission(r->d);
@@ -262,8 +262,70 @@ static void send_frame(struct daemon *daemon, struct running *r, struct call *ca
             abort(); /* the parameters were checked */
         }
     }
+    FAILPOINT(ACT_FRAME);
     daemon->network.enqueue_group(daemon->network.self, &t->group_id, p->port_fragmentation,
                                   payload, size, call->action.expires_ms, on_frame, call);
+}
+
+/* The frame may be on air at `start_ms`: now, or it has to wait for its turn. */
+static void on_booked(void *arg, enum err err, const char *text, int64_t start_ms)
+{
+    struct call *call = arg;
+    struct running *r = running_find(call->daemon, &call->id);
+    bool is_ours = r != NULL && r->generation == call->generation && r->d != NULL;
+
+    FAILPOINT(AIRTIME_BOOKED);
+    if (err != ERR_OK) {
+        log_failure(call, "a multicast frame waits for the ledger of airtime", text);
+        report(call, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_FAILED});
+    } else if (start_ms > daemon_now_ms(call->daemon)) {
+        if (is_ours) {
+            r->booked_ms = start_ms;
+        }
+        report(call, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_DEFERRED,
+                                                .u.until_ms = start_ms});
+    } else if (is_ours) {
+        enqueue_frame(call->daemon, r, call);
+    } else {
+        free(call);
+    }
+}
+
+/* Whether the turn that it has been waiting for is here. One that was missed went by. */
+static bool takes_its_turn(struct running *r, int64_t now_ms, int64_t busy_ms)
+{
+    int64_t booked_ms = r->booked_ms;
+
+    r->booked_ms = 0;
+    return booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms / 2;
+}
+
+static void send_frame(struct daemon *daemon, struct running *r, struct call *call)
+{
+    const struct deployment_params *p = deployment_get_params(r->d);
+    const struct transmission *t = deployment_get_transmission(r->d);
+    uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
+    char band[REGION_BAND_SIZE];
+    struct store_airtime frame = {
+        .gateways = gateways,
+        .band = band,
+        .now_ms = t->frame_emission_ms,
+        .airtime_ms = p->frame_airtime_ms,
+        .busy_ms = deployment_busy_ms(p, deployment_gateway_count(r->d)),
+        .duty_ms = deployment_duty_ms(p),
+    };
+
+    for (unsigned g = 0; g < t->gateway_count; g++) {
+        if (t->gateways[g].is_chosen) {
+            gateways[frame.gateway_count++] = t->gateways[g].id;
+        }
+    }
+    if (frame.gateway_count == 0 || takes_its_turn(r, daemon_now_ms(daemon), frame.busy_ms)) {
+        enqueue_frame(daemon, r, call);
+        return;
+    }
+    region_band_name(p->region, p->frequency_hz, band);
+    store_book_airtime(daemon->store, &frame, on_booked, call);
 }
 
 /* commands */
@@ -437,7 +499,6 @@ void action_perform(struct daemon *daemon, struct running *r,
         daemon->network.read_counter(daemon->network.self, &t->group_id, on_group, call);
         break;
     case DEPLOYMENT_ACTION_FRAME:
-        FAILPOINT(ACT_FRAME);
         send_frame(daemon, r, call);
         break;
     case DEPLOYMENT_ACTION_COMMAND:

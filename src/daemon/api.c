@@ -413,6 +413,14 @@ static void get_status(void *arg, struct http_request *request)
     store_counts(daemon->store, on_counts, asking(daemon, request, "status"));
 }
 
+static void get_airtime(void *arg, struct http_request *request)
+{
+    struct daemon *daemon = arg;
+
+    store_airtime_get(daemon->store, daemon_now_ms(daemon), answer_json,
+                      asking(daemon, request, "airtime"));
+}
+
 /* live events */
 
 struct stream {
@@ -539,6 +547,7 @@ static enum http_access check_token(void *arg, const char *token)
 static const struct http_route routes[] = {
     {"GET", "/api/v1/health", HTTP_ACCESS_NONE, 0, NULL, get_health},
     {"GET", "/api/v1/status", HTTP_ACCESS_READ, 0, NULL, get_status},
+    {"GET", "/api/v1/airtime", HTTP_ACCESS_READ, 0, NULL, get_airtime},
     {"GET", "/api/v1/events", HTTP_ACCESS_READ, 0, NULL, get_events},
     {"GET", "/api/v1/images", HTTP_ACCESS_READ, 0, NULL, list_images},
     {"POST", "/api/v1/images", HTTP_ACCESS_WRITE, IMAGE_SIZE_MAX, "application/octet-stream",

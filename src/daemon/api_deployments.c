@@ -189,6 +189,8 @@ static const char *const known_members[] = {
     "allow_any_class",
     "consecutive_rows",
     "loss",
+    "duty_cycle",
+    "override_duty_cycle",
     "class",
 };
 

@@ -131,6 +131,9 @@ const struct config_key config_keys[] = {
      "What a device takes while its receiver is open, in mA, for the plan's estimate of energy."},
     {"defaults.min_gap_ms", KEY_INTEGER, AT(wish.min_gap_ms), "0", 0, 3600000,
      "The least time between two multicast frames."},
+    {"airtime.network_share", KEY_REAL, AT(wish.network_share), "0.2", 0.0, 0.9,
+     "Where a duty cycle holds, so much of it is left to the network's other downlinks; deployments share "
+     "the rest."},
     {"simulation.enabled", KEY_BOOL, AT(simulation_enabled), "false", 0, 0,
      "For demonstrations: allows clock_rate; every peer must be on this machine."},
     {"simulation.clock_rate", KEY_REAL, AT(simulation_clock_rate), "1.0", 1.0, 100000.0,

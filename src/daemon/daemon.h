@@ -87,6 +87,7 @@ struct running {
     size_t deadline_at;      /* its place in the heap of deadlines */
     bool is_in_turn;         /* the open turn saves it */
     bool is_changed;         /* live events have not told it yet */
+    int64_t booked_ms;       /* the turn on air that its next frame has; 0: none */
     unsigned crash_count;    /* of its stored ones */
     unsigned good_commits;   /* since it was loaded, while crash_count is not 0 */
 };

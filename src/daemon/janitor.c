@@ -43,12 +43,25 @@ static void on_pruned(void *arg, enum err err, const char *text, bool has_more)
     daemon->next_prune = uv_now(&daemon->loop) + (has_more ? PRUNE_AGAIN_MS : PRUNE_PAUSE_MS);
 }
 
+static void on_airtime_pruned(void *arg, enum err err, const char *text)
+{
+    (void)arg;
+    if (err != ERR_OK) {
+        log_warning("store: old bookings of airtime are not deleted: %s", text);
+    }
+}
+
 static void prune(struct daemon *daemon)
 {
     unsigned days = (unsigned)daemon->config.retention_timeline_days;
 
-    if (days > 0 && daemon->slots[0].state == SLOT_READY && store_is_connected(daemon->store) &&
-        uv_now(&daemon->loop) >= daemon->next_prune) {
+    if (daemon->slots[0].state != SLOT_READY || !store_is_connected(daemon->store) ||
+        uv_now(&daemon->loop) < daemon->next_prune) {
+        return;
+    }
+    daemon->next_prune = uv_now(&daemon->loop) + PRUNE_PAUSE_MS;
+    store_airtime_prune(daemon->store, daemon_now_ms(daemon), on_airtime_pruned, daemon);
+    if (days > 0) {
         daemon->next_prune = UINT64_MAX; /* until it reports */
         store_prune(daemon->store, days, on_pruned, daemon);
     }

@@ -93,15 +93,20 @@ bool deployment_may_choose_rows(unsigned fragment_count)
     return fragment_count >= FEC_CHOICE_COUNT_MIN && fragment_count <= FEC_CHOICE_COUNT_MAX;
 }
 
-static uint32_t server_gap_ms(const struct deployment_params *p, unsigned gateway_count)
+uint32_t deployment_busy_ms(const struct deployment_params *p, unsigned gateway_count)
 {
     return gateway_count * p->margin_ms;
 }
 
+uint32_t deployment_duty_ms(const struct deployment_params *p)
+{
+    return (uint32_t)((double)p->frame_airtime_ms / p->duty_cycle + 1.0);
+}
+
 uint32_t deployment_gap_ms(const struct deployment_params *p, unsigned gateway_count)
 {
-    uint32_t gap_ms = server_gap_ms(p, gateway_count);
-    uint32_t duty_ms = (uint32_t)((double)p->frame_airtime_ms / p->duty_cycle + 1.0);
+    uint32_t gap_ms = deployment_busy_ms(p, gateway_count);
+    uint32_t duty_ms = deployment_duty_ms(p);
 
     if (duty_ms > gap_ms) {
         gap_ms = duty_ms;

@@ -103,6 +103,23 @@ static enum transmission_state frame_unknown(struct deployment *d,
     return d->transmission.state;
 }
 
+/* Its turn comes later: it was not queued. */
+static enum transmission_state frame_deferred(struct deployment *d,
+                                              const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+
+    if (t->frame_call != FRAME_CALL_OPEN) {
+        return t->state;
+    }
+    t->frame_call = FRAME_CALL_NONE;
+    if (t->next_emission_ms < event->u.until_ms) {
+        t->next_emission_ms = event->u.until_ms;
+    }
+    d->is_transmission_changed = true;
+    return t->state == TRANSMISSION_TRANSMIT ? send_fragments(d) : status_on_timer(d);
+}
+
 static enum transmission_state counter_read(struct deployment *d,
                                             const struct deployment_event *event)
 {
@@ -225,6 +242,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -244,6 +262,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = {call_is_over, 0},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -266,6 +285,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -287,6 +307,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                                                    TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {frame_deferred, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -307,6 +328,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued, TO(TRANSMIT)},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {frame_deferred, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -326,6 +348,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {release_calls, 0},
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -345,6 +368,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = {take_over_queue, 0},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -364,6 +388,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,

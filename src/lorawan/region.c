@@ -249,20 +249,60 @@ void region_multicast_default(enum region region, uint32_t *ret_frequency_hz,
     *ret_data_rate = row->multicast_data_rate;
 }
 
-double region_duty_cycle(enum region region, uint32_t frequency_hz)
+/* NULL: in none. */
+static const struct sub_band *band_of(enum region region, uint32_t frequency_hz)
 {
-    bool has_sub_bands = false;
-
     for (size_t i = 0; i < sizeof(sub_bands) / sizeof(sub_bands[0]); i++) {
         const struct sub_band *band = &sub_bands[i];
 
-        if (band->region != region) {
-            continue;
+        if (band->region == region && frequency_hz >= band->low_hz &&
+            frequency_hz <= band->high_hz) {
+            return band;
         }
-        if (frequency_hz >= band->low_hz && frequency_hz <= band->high_hz) {
-            return band->share;
-        }
-        has_sub_bands = true;
     }
-    return has_sub_bands ? GAP_SHARE : 1.0;
+    return NULL;
+}
+
+static bool has_sub_bands(enum region region)
+{
+    for (size_t i = 0; i < sizeof(sub_bands) / sizeof(sub_bands[0]); i++) {
+        if (sub_bands[i].region == region) {
+            return true;
+        }
+    }
+    return false;
+}
+
+double region_duty_cycle(enum region region, uint32_t frequency_hz)
+{
+    const struct sub_band *band = band_of(region, frequency_hz);
+
+    if (band != NULL) {
+        return band->share;
+    }
+    return has_sub_bands(region) ? GAP_SHARE : 1.0;
+}
+
+static char *put_khz(char *text, uint32_t hz)
+{
+    char digits[10];
+    unsigned count = 0;
+
+    for (uint32_t khz = hz / 1000; khz > 0 || count == 0; khz /= 10) {
+        digits[count++] = (char)('0' + khz % 10);
+    }
+    while (count > 0) {
+        *text++ = digits[--count];
+    }
+    return text;
+}
+
+void region_band_name(enum region region, uint32_t frequency_hz, char text[REGION_BAND_SIZE])
+{
+    const struct sub_band *band = band_of(region, frequency_hz);
+    const struct region_row *row = row_of(region);
+
+    text = put_khz(text, band != NULL ? band->low_hz : row->low_hz);
+    *text++ = '-';
+    *put_khz(text, band != NULL ? band->high_hz : row->high_hz) = '\0';
 }

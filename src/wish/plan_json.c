@@ -155,6 +155,18 @@ static void warn_of_losses(const struct deployment_params *p, const struct plan_
     }
 }
 
+static void warn_of_law(const struct deployment_params *p, cJSON *warnings)
+{
+    double allowed = region_duty_cycle(p->region, p->frequency_hz);
+
+    if (p->duty_cycle > allowed) {
+        problem_add(warnings, "duty_cycle", 0,
+                    "overridden: each gateway may be on air for %g of the time, at %u Hz %s allows "
+                    "%g",
+                    p->duty_cycle, p->frequency_hz, region_name(p->region), allowed);
+    }
+}
+
 static void warn_of_limits(const struct deployment_params *p, const struct deployment_plan *plan,
                            cJSON *warnings)
 {
@@ -212,6 +224,7 @@ cJSON *wish_plan(const struct wish *wish, const struct deployment_params *params
     if (wish->loss_count > 0) { /* the default is nobody's fleet */
         warn_of_losses(params, &fleet, warnings);
     }
+    warn_of_law(params, warnings);
     if (err == ERR_OK) {
         warn_of_limits(params, &plan, warnings);
     }

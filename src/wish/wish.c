@@ -27,6 +27,7 @@ const struct wish_defaults wish_defaults = {
     .gateways_max = 3,
     .uplink_interval_s = 3600,
     .receive_ma = 11.0,
+    .network_share = 0.2,
     .leap_s = 18,
 };
 
@@ -187,6 +188,20 @@ static void read_gateways(const cJSON *object, cJSON *problems, struct wish *wis
     }
 }
 
+static void read_duty_cycle(const cJSON *object, cJSON *problems, struct wish *wish)
+{
+    const cJSON *item = given(object, "duty_cycle");
+
+    if (item != NULL && cJSON_IsNumber(item) && item->valuedouble > 0.0 &&
+        item->valuedouble <= 1.0) {
+        wish->duty_cycle = item->valuedouble;
+    } else if (item != NULL) {
+        problem_add(problems, "duty_cycle", 0,
+                    "duty_cycle must be a share above 0 and up to 1, as 0.01");
+    }
+    wish->override_duty_cycle = read_bool(object, "override_duty_cycle", problems);
+}
+
 void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
 {
     struct wish w = {.redundancy_percent = -1.0};
@@ -274,6 +289,7 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
     }
     read_gateways(object, problems, &w);
     read_losses(object, problems, &w);
+    read_duty_cycle(object, problems, &w);
     w.allow_bad_block_count = read_bool(object, "allow_bad_block_count", problems);
     w.allow_any_class = read_bool(object, "allow_any_class", problems);
     w.consecutive_rows = read_bool(object, "consecutive_rows", problems);
@@ -403,7 +419,15 @@ static void plan_times(const struct wish *wish, const struct wish_defaults *defa
     p->margin_ms = (uint32_t)defaults->margin_ms;
     p->scheduler_interval_ms = (uint32_t)defaults->scheduler_interval_ms;
     p->min_gap_ms = wish->has_min_gap ? wish->min_gap_ms : (uint32_t)defaults->min_gap_ms;
-    p->duty_cycle = region_duty_cycle(p->region, p->frequency_hz);
+    double allowed = region_duty_cycle(p->region, p->frequency_hz);
+    p->duty_cycle = wish->duty_cycle > 0.0 ? wish->duty_cycle
+                    : allowed < 1.0        ? allowed * (1.0 - defaults->network_share)
+                                           : 1.0;
+    if (p->duty_cycle > allowed && !wish->override_duty_cycle) {
+        problem_add(problems, "duty_cycle", 0,
+                    "duty_cycle is %g, at %u Hz %s allows %g: override_duty_cycle says that you may",
+                    p->duty_cycle, p->frequency_hz, region_name(p->region), allowed);
+    }
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
     p->time_out = deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
     if (wish->airtime_budget_s > 0.0) {

@@ -32,6 +32,7 @@ static void an_empty_configuration_has_the_defaults_of_the_plan(void **state)
     SAME(uplink_interval_s);
     SAME(min_gap_ms);
     SAME(receive_ma);
+    SAME(network_share);
     SAME(leap_s);
     config_release(&config);
 }

@@ -166,7 +166,7 @@ static void simple_step(struct world *w, enum deployment_event_kind kind)
 
 /* answers: `how` 0 is the good one */
 
-enum { HOW_GOOD, HOW_FAILED, HOW_FINAL, HOW_UNKNOWN, HOW_COUNT };
+enum { HOW_GOOD, HOW_FAILED, HOW_FINAL, HOW_UNKNOWN, HOW_DEFERRED, HOW_COUNT };
 
 static struct uuid item_of(uint8_t number)
 {
@@ -244,6 +244,9 @@ static void answer_frame(struct world *w, unsigned how, uint32_t f_cnt)
         w->last_emission_ms = t->frame_emission_ms;
     } else if (how == HOW_UNKNOWN) {
         event.kind = DEPLOYMENT_EVENT_FRAME_UNKNOWN;
+    } else if (how == HOW_DEFERRED) {
+        event.kind = DEPLOYMENT_EVENT_FRAME_DEFERRED;
+        event.u.until_ms = w->now_ms + fuzz_u16(&w->in);
     } else {
         event.u.failure.is_final = how == HOW_FINAL;
     }

@@ -155,7 +155,7 @@ class Failpoints(EndToEnd):
                              ("COMMIT_SENT", 3), ("COMMITTED", 3), ("ACKNOWLEDGED", 3), ("ACTED", 3), ("ACT_COMMAND", 2),
                              ("CLOCK_ANSWER", 1), ("ACT_COMMAND", 1), ("ACT_CHECK_QUEUE", 1),
                              ("CALL_WRITTEN", 6), ("COMMITTED", 9), ("ACKNOWLEDGED", 8), ("CALL_ANSWERED", 6),
-                             ("ACT_ADD_GATEWAYS", 1), ("CALL_WRITTEN", 2), ("ACT_FRAME", 4), ("ACT_READ_COUNTER", 1),
+                             ("ACT_ADD_GATEWAYS", 1), ("CALL_WRITTEN", 2), ("ACT_FRAME", 4), ("AIRTIME_BOOKED", 2), ("ACT_READ_COUNTER", 1),
                              ("CALL_ANSWERED", 5), ("CALL_WRITTEN", 9), ("COMMIT_BEGINS", 9), ("COMMIT_SENT", 9),
                              ("COMMITTED", 9), ("ACKNOWLEDGED", 9), ("ACTED", 9), ("ACT_DELETE_GROUP", 1),
                              ("CALL_WRITTEN", 1), ("ACT_FINISHED", 1)]:

@@ -19,7 +19,6 @@ ACTS = re.compile(
 ELSEWHERE = {
     "create_group": "ACT_CREATE_GROUP in action_perform",
     "set_gateways": "ACT_ADD_GATEWAYS in action_perform",
-    "send_frame": "ACT_FRAME in action_perform",
     "enqueue": "ACT_COMMAND in action_perform, ROOT_KEY_READ in on_root_key",
     "answer_batches": "COMMITTED and ACKNOWLEDGED in on_commit",
     "add_image": "IMAGE_ADDED in image_added",

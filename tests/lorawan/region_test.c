@@ -289,6 +289,26 @@ static void duty_cycles_are_those_of_the_sub_band(void **state)
     }
 }
 
+static void bands_have_names(void **state)
+{
+    static const struct {
+        enum region region;
+        uint32_t frequency_hz;
+        const char *name;
+    } rows[] = {
+        {REGION_EU868, 869525000, "869400-869650"}, {REGION_EU868, 868100000, "868000-868600"},
+        {REGION_EU868, 868650000, "863000-870000"}, {REGION_US915, 923300000, "902000-928000"},
+        {REGION_EU433, 434665000, "433050-434790"},
+    };
+    char name[REGION_BAND_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        region_band_name(rows[i].region, rows[i].frequency_hz, name);
+        assert_string_equal(name, rows[i].name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_frequency_is_in_the_band_and_on_the_100_hz_grid),
         cmocka_unit_test(the_default_for_multicast_can_be_used),
         cmocka_unit_test(duty_cycles_are_those_of_the_sub_band),
+        cmocka_unit_test(bands_have_names),
     };
     return cmocka_run_group_tests_name("region", tests, NULL, NULL);
 }

@@ -312,7 +312,7 @@ void daemon_on_answer(struct sim *sim, struct sim_event *event)
     }
     enum deployment_event_kind kind = event->event.kind;
     if (kind == DEPLOYMENT_EVENT_FRAME_QUEUED || kind == DEPLOYMENT_EVENT_FRAME_FAILED ||
-        kind == DEPLOYMENT_EVENT_FRAME_UNKNOWN) {
+        kind == DEPLOYMENT_EVENT_FRAME_UNKNOWN || kind == DEPLOYMENT_EVENT_FRAME_DEFERRED) {
         sim->watch.is_frame_open = false;
     }
     (void)step(sim, &event->event);
@@ -329,6 +329,7 @@ void daemon_start(struct sim *sim)
         return;
     }
     sim->load_count++;
+    sim->booked_ms = 0;
     sim->timer_ms = INT64_MAX;
     if (sim->is_stored) {
         enum err err = deployment_restore(sim->memory, &sim->params, &sim->stored,

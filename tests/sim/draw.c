@@ -164,5 +164,9 @@ struct sim_options sim_draw_options(uint64_t seed)
         o.hears[i] = (uint8_t)(1 + random_below(&random, (1u << o.gateway_count) - 1));
     }
     o.choose_rows = is_one_in(&random, 4);
+    o.shares_air = is_one_in(&random, 8);
+    for (unsigned g = 0; g < o.gateway_count; g++) {
+        o.gateway_refuses[g] = draw_window(&random, 16, HOUR_MS);
+    }
     return o;
 }

@@ -169,6 +169,9 @@ void multicast_scheduler_runs(struct sim *sim)
         }
         if (is_expired) {
             sim_trace(sim, "network: the frame with counter %u has expired", copy.f_cnt);
+        } else if (is_sent && sim_is_in(sim, &sim->options.gateway_refuses[copy.gateway])) {
+            sim_trace(sim, "gateway %c: refuses the frame with counter %u", 'A' + copy.gateway,
+                      copy.f_cnt);
         } else if (is_sent) {
             emit(sim, &copy);
         }

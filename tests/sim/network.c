@@ -118,6 +118,36 @@ static void leave_unanswered(struct sim *sim, struct sim_event *landing)
     }
 }
 
+/*
+ * The ledger, with another deployment that takes a turn after each of ours. A turn that is not
+ * taken in time has gone by.
+ */
+static bool waits_for_its_turn(struct sim *sim)
+{
+    const struct transmission *t = deployment_get_transmission(sim->d);
+    int64_t now_ms = sim_daemon_ms(sim), booked_ms = sim->booked_ms;
+    int64_t busy_ms = deployment_busy_ms(&sim->params, deployment_gateway_count(sim->d));
+
+    sim->booked_ms = 0;
+    if (!sim->options.shares_air ||
+        (booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms / 2)) {
+        return false;
+    }
+    int64_t start_ms = t->frame_emission_ms > sim->air_free_ms ? t->frame_emission_ms
+                                                               : sim->air_free_ms;
+    sim->air_free_ms = start_ms + 2 * busy_ms;
+    if (start_ms <= now_ms) {
+        return false;
+    }
+    sim->booked_ms = start_ms;
+    sim->deferred_count++;
+    answer(sim,
+           &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_DEFERRED,
+                                      .u.until_ms = start_ms},
+           1, sim->generation);
+    return true;
+}
+
 void network_act(struct sim *sim, const struct deployment_action *action)
 {
     const struct sim_faults *faults = &sim->options.faults;
@@ -132,6 +162,9 @@ void network_act(struct sim *sim, const struct deployment_action *action)
 
     if (action->kind == DEPLOYMENT_ACTION_FINISHED) {
         sim->is_finished = true;
+        return;
+    }
+    if (action->kind == DEPLOYMENT_ACTION_FRAME && waits_for_its_turn(sim)) {
         return;
     }
     encode(sim, &landing.call);

@@ -90,6 +90,8 @@ struct sim_options {
     struct sim_window events_lost;  /* a gap in the broker's connection, nothing is kept */
     struct sim_window events_held;  /* the same, and all comes afterwards */
     struct sim_window gateway_down[SIM_GATEWAYS_MAX];
+    struct sim_window gateway_refuses[SIM_GATEWAYS_MAX]; /* acknowledges all, and sends nothing */
+    bool shares_air; /* another deployment sends as often over the same gateways */
     struct sim_window clock_stepped; /* the daemon's clock is off by ... */
     int64_t clock_step_ms;
     int clock_drift_ppm;
@@ -257,6 +259,8 @@ struct sim {
     struct sim_item queues[SIM_DEVICES_MAX][SIM_QUEUE_MAX];
     size_t queue_counts[SIM_DEVICES_MAX];
     uint32_t group_creations, fragments_on_air;
+    int64_t air_free_ms, booked_ms; /* the ledger, and the turn that the daemon waits for */
+    uint32_t deferred_count;
     /* devices */
     struct virtual_device *devices[SIM_DEVICES_MAX];
     bool is_finished;

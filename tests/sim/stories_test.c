@@ -579,6 +579,45 @@ static void rounds_go_on_until_all_have_it(void **state)
     }
 }
 
+/* Another deployment takes every second turn of the same gateway, also when this one is killed. */
+static void two_deployments_on_one_gateway_take_turns(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.shares_air = true;
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_true(sim.deferred_count > 80);
+    assert_int_equal(sim.stored.session_number, 1);
+    sim_release(&sim);
+    o.faults.kill_after_calls = 0.01;
+    o.faults.kill_after_commit = 0.01;
+    o.session_time_out = 10; /* half of the frames that fit alone: the rest goes into another */
+    run(&o, 2 * DAY_MS);
+    assert_all_delivered();
+    assert_true(sim.stored.session_number > 1);
+}
+
+/* A gateway acknowledges every frame and sends none: what it serves hears nothing, and is told so.
+ * When it sends again, the rounds bring what is lacking. */
+static void a_gateway_that_refuses_everything_hides_nothing(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.gateway_refuses[0] = (struct sim_window){1, INT64_MAX / 2};
+    run(&o, 3 * DAY_MS);
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        assert_int_equal(sim_stage(&sim, i), DEVICE_FAILED);
+        assert_int_not_equal(sim.stored_devices[i].reason, REASON_UNPROVEN);
+    }
+    sim_release(&sim);
+    o.gateway_refuses[0] = (struct sim_window){1, 3 * HOUR_MS};
+    run(&o, 3 * DAY_MS);
+    assert_all_delivered();
+}
+
 static void answers_lost_in_every_round_hold_up_nobody(void **state)
 {
     (void)state;
@@ -737,6 +776,8 @@ int main(void)
         STORY(a_clock_that_jumps_ends_nothing_wrongly),
         STORY(three_gateways_reach_sixty_four_devices),
         STORY(rounds_go_on_until_all_have_it),
+        STORY(two_deployments_on_one_gateway_take_turns),
+        STORY(a_gateway_that_refuses_everything_hides_nothing),
         STORY(answers_lost_in_every_round_hold_up_nobody),
         STORY(killed_in_every_state_of_a_round_it_goes_on),
         STORY(what_does_not_fit_one_session_goes_into_the_next),

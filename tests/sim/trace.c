@@ -234,6 +234,9 @@ void trace_event(const struct sim *sim, const struct deployment_event *event)
         sim_trace(sim, "daemon: a call about the group has failed");
     } else if (event->kind == DEPLOYMENT_EVENT_FRAME_FAILED) {
         sim_trace(sim, "daemon: the frame could not be queued");
+    } else if (event->kind == DEPLOYMENT_EVENT_FRAME_DEFERRED) {
+        sim_trace(sim, "daemon: the gateways are another deployment's for %lld ms",
+                  (long long)(event->u.until_ms - sim->now_ms));
     } else if (event->kind == DEPLOYMENT_EVENT_FRAME_UNKNOWN) {
         sim_trace(sim, "daemon: nobody answered whether the frame is queued");
     } else if (event->kind == DEPLOYMENT_EVENT_COMMAND_UNKNOWN) {

@@ -1018,6 +1018,59 @@ static void what_this_program_never_wrote_is_not_loaded(void **state)
     stored_deployment_release(&loaded);
 }
 
+static int64_t booked_ms;
+
+static void on_booked(void *arg, enum err err, const char *text, int64_t start_ms)
+{
+    on_done(arg, err, text);
+    booked_ms = start_ms;
+}
+
+/* A frame of 400 ms that takes the gateways for 5 s and is paid by 4 s. */
+static int64_t book(uint64_t first, uint64_t second, const char *band, int64_t now_ms)
+{
+    uint64_t gateways[] = {first, second};
+    struct store_airtime frame = {
+        .gateways = gateways,
+        .gateway_count = second != 0 ? 2 : 1,
+        .band = band,
+        .now_ms = now_ms,
+        .airtime_ms = 400,
+        .busy_ms = 5000,
+        .duty_ms = 40000,
+    };
+
+    EXPECT(ERR_OK, store_book_airtime(store, &frame, on_booked, NULL));
+    return booked_ms;
+}
+
+static void airtime_is_booked_once(void **state)
+{
+    const int64_t now = INT64_C(1800000000000);
+
+    (void)state;
+    assert_int_equal(book(1, 0, "a", now), now);
+    assert_int_equal(book(1, 0, "a", now), now + 40000); /* owed to the duty cycle */
+    assert_int_equal(book(1, 0, "a", now + 90000), now + 90000);
+    assert_int_equal(book(1, 0, "b", now + 91000), now + 95000); /* one frame at a time */
+    assert_int_equal(book(2, 0, "a", now), now);
+    assert_int_equal(book(2, 1, "a", now), now + 130000); /* free at both */
+    assert_int_equal(book(2, 0, "a", now), now + 170000);
+    /* A clock that was wrong by days leaves nothing behind. */
+    assert_int_equal(book(3, 0, "a", now + INT64_C(864000000)), now + INT64_C(864000000));
+    assert_int_equal(book(3, 0, "a", now), now);
+    assert_int_equal(book(3, 0, "a", now), now + 40000);
+
+    EXPECT(ERR_OK, store_airtime_get(store, now + 131000, on_json, NULL));
+    const cJSON *first = cJSON_GetArrayItem(get("gateways"), 0);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(first, "hour_airtime_ms")), 1600);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(first, "hour_frames")), 4);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(first, "free_in_ms")), 39000);
+    EXPECT(ERR_OK, store_airtime_prune(store, now + INT64_C(3) * 86400000, on_done, NULL));
+    EXPECT(ERR_OK, store_airtime_get(store, now + 131000, on_json, NULL));
+    assert_int_equal(cJSON_GetArraySize(get("gateways")), 1); /* what the wrong clock had booked */
+}
+
 static void on_ids(void *arg, enum err err, const char *text, const struct uuid *ids, size_t count)
 {
     struct uuid id = id_of(id_text(11));
@@ -1244,6 +1297,7 @@ int main(void)
         TEST(what_is_over_keeps_no_key),
         TEST(only_running_deployments_are_loaded),
         TEST(what_this_program_never_wrote_is_not_loaded),
+        TEST(airtime_is_booked_once),
         TEST(running_deployments_are_listed),
         TEST(a_running_deployment_is_shown_with_its_numbers),
         TEST(requests_are_taken_where_the_state_allows_them),
