@@ -80,12 +80,17 @@ void wish_params(const struct wish *wish, const struct wish_facts *facts,
                  const struct wish_defaults *defaults, cJSON *problems,
                  struct deployment_params *ret_params);
 
-/*
- * The plan as an object (docs/deployment.md names the members). `gateway_count` 0: as many as the
- * parameters name or allow; `uplink_interval_s` of the slowest device.
- */
-cJSON *wish_plan(const struct wish *wish, const struct deployment_params *params,
-                 const struct wish_defaults *defaults, unsigned gateway_count,
-                 uint32_t uplink_interval_s);
+/* What the plan assumes of the devices. `gateway_count` 0: as many as the parameters name or allow;
+ * `uplink_interval_s` of the slowest device. */
+struct plan_fleet wish_fleet(const struct wish *wish, const struct deployment_params *params,
+                             const struct wish_defaults *defaults, unsigned gateway_count,
+                             uint32_t uplink_interval_s);
+/* Makes the plan. It touches nothing but its arguments, so it may run on another thread. */
+void wish_plan(const struct deployment_params *params, const struct plan_fleet *fleet,
+               struct deployment_plan *ret_plan);
+/* The plan as an object; docs/deployment.md names the members. */
+cJSON *wish_plan_json(const struct wish *wish, const struct deployment_params *params,
+                      const struct wish_defaults *defaults, const struct plan_fleet *fleet,
+                      const struct deployment_plan *plan);
 
 #endif

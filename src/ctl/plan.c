@@ -149,8 +149,11 @@ static enum exit_code plan_offline(const struct args *args)
         print_problems(stderr, problems);
         goto out;
     }
-    cJSON *plan =
-        wish_plan(&wish, &params, &defaults, (unsigned)gateways, (uint32_t)interval);
+    struct plan_fleet fleet =
+        wish_fleet(&wish, &params, &defaults, (unsigned)gateways, (uint32_t)interval);
+    struct deployment_plan made;
+    wish_plan(&params, &fleet, &made);
+    cJSON *plan = wish_plan_json(&wish, &params, &defaults, &fleet, &made);
     if (args_has(args, "json")) {
         char *text = need(cJSON_PrintUnformatted(plan));
 

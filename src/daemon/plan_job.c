@@ -1,4 +1,5 @@
-/* plan_job.c - a plan is made beside the loop: trying some ten thousand devices may take most of a second. */
+/* plan_job.c - a plan is made beside the loop: trying some ten thousand devices may take most of a
+ * second. Its JSON is made on the loop, where cJSON's memory belongs. */
 #include <stdlib.h>
 
 #include "daemon.h"
@@ -6,7 +7,8 @@
 struct plan_job {
     uv_work_t work;
     struct plan_question question;
-    cJSON *plan;
+    struct plan_fleet fleet;
+    struct deployment_plan plan;
     plan_job_fn *done;
     void *arg;
 };
@@ -14,18 +16,20 @@ struct plan_job {
 static void make(uv_work_t *work)
 {
     struct plan_job *job = work->data;
-    const struct plan_question *q = &job->question;
 
-    job->plan =
-        wish_plan(&q->wish, &q->params, &q->defaults, q->gateway_count, q->uplink_interval_s);
+    wish_plan(&job->question.params, &job->fleet, &job->plan);
 }
 
 static void on_made(uv_work_t *work, int status)
 {
     struct plan_job *job = work->data;
+    const struct plan_question *q = &job->question;
+    cJSON *plan = status != 0 ? NULL
+                              : wish_plan_json(&q->wish, &q->params, &q->defaults, &job->fleet,
+                                               &job->plan);
 
-    job->done(job->arg, status == 0 ? job->plan : NULL);
-    cJSON_Delete(job->plan);
+    job->done(job->arg, plan);
+    cJSON_Delete(plan);
     free(job);
 }
 
@@ -35,6 +39,8 @@ void plan_job_run(struct daemon *daemon, const struct plan_question *question, p
     struct plan_job *job = must(calloc(1, sizeof(*job)));
 
     job->question = *question;
+    job->fleet = wish_fleet(&question->wish, &question->params, &question->defaults,
+                            question->gateway_count, question->uplink_interval_s);
     job->done = done;
     job->arg = arg;
     job->work.data = job;

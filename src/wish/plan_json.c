@@ -187,9 +187,9 @@ static void warn_of_limits(const struct deployment_params *p, const struct deplo
     }
 }
 
-cJSON *wish_plan(const struct wish *wish, const struct deployment_params *params,
-                 const struct wish_defaults *defaults, unsigned gateway_count,
-                 uint32_t uplink_interval_s)
+struct plan_fleet wish_fleet(const struct wish *wish, const struct deployment_params *params,
+                             const struct wish_defaults *defaults, unsigned gateway_count,
+                             uint32_t uplink_interval_s)
 {
     struct plan_fleet fleet = {
         .gateway_count = gateway_count > 0           ? gateway_count
@@ -200,33 +200,45 @@ cJSON *wish_plan(const struct wish *wish, const struct deployment_params *params
         .loss_count = wish->loss_count > 0 ? wish->loss_count : 1,
         .losses = {{.share = 1.0, .loss = defaults->expected_loss}},
     };
-    struct deployment_plan plan;
 
     for (size_t i = 0; i < wish->loss_count; i++) {
         fleet.losses[i] = wish->losses[i];
     }
-    void *scratch = must(malloc(deployment_plan_size(params, &fleet)));
-    enum err err = deployment_plan(params, &fleet, scratch, &plan);
+    return fleet;
+}
+
+void wish_plan(const struct deployment_params *params, const struct plan_fleet *fleet,
+               struct deployment_plan *ret_plan)
+{
+    void *scratch = must(malloc(deployment_plan_size(params, fleet)));
+    enum err err = deployment_plan(params, fleet, scratch, ret_plan);
+
     free(scratch);
-    cJSON *object = must(cJSON_CreateObject());
-    add_params(object, params, &fleet);
-    if (err == ERR_OK) {
-        add(object, "gap_ms", plan.gap_ms);
-        add(object, "duty_used", rounded(plan.duty_used));
-        add(object, "setup_s", round((double)plan.setup_ms / 1000.0));
-        add_ends(object, &plan);
-        add(object, "done", rounded(plan.done));
-        add(object, "charge_mah", round(100.0 * plan.charge_mah) / 100.0);
-        add_shares(object, &fleet, &plan);
+    if (err != ERR_OK) {
+        abort(); /* the wish and the parameters were checked */
     }
+}
+
+cJSON *wish_plan_json(const struct wish *wish, const struct deployment_params *params,
+                      const struct wish_defaults *defaults, const struct plan_fleet *fleet,
+                      const struct deployment_plan *plan)
+{
+    cJSON *object = must(cJSON_CreateObject());
+
+    add_params(object, params, fleet);
+    add(object, "gap_ms", plan->gap_ms);
+    add(object, "duty_used", rounded(plan->duty_used));
+    add(object, "setup_s", round((double)plan->setup_ms / 1000.0));
+    add_ends(object, plan);
+    add(object, "done", rounded(plan->done));
+    add(object, "charge_mah", round(100.0 * plan->charge_mah) / 100.0);
+    add_shares(object, fleet, plan);
     cJSON *warnings = must(cJSON_AddArrayToObject(object, "warnings"));
     warn_of_block(wish, params, defaults, warnings);
     if (wish->loss_count > 0) { /* the default is nobody's fleet */
-        warn_of_losses(params, &fleet, warnings);
+        warn_of_losses(params, fleet, warnings);
     }
     warn_of_law(params, warnings);
-    if (err == ERR_OK) {
-        warn_of_limits(params, &plan, warnings);
-    }
+    warn_of_limits(params, plan, warnings);
     return object;
 }

@@ -77,7 +77,10 @@ static void check_plan(const struct wish *wish, const struct deployment_params *
     if (!is_quick(wish, p)) {
         return;
     }
-    cJSON *plan = wish_plan(wish, p, &wish_defaults, 1, 3600);
+    struct plan_fleet fleet = wish_fleet(wish, p, &wish_defaults, 1, 3600);
+    struct deployment_plan made;
+    wish_plan(p, &fleet, &made);
+    cJSON *plan = wish_plan_json(wish, p, &wish_defaults, &fleet, &made);
     double frames = number(plan, "frames");
 
     assert(frames > 0 && frames <= number(plan, "frames_p90"));
