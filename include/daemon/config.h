@@ -39,6 +39,14 @@ struct config {
     int64_t mqtt_receive_maximum;
     char *mqtt_event_topic;
 
+    char *gateway_prefixes[CONFIG_LIST_MAX + 1];
+    char *gateway_host;
+    int64_t gateway_port;
+    char *gateway_username;
+    char *gateway_password_file;
+    bool gateway_tls;
+    char *gateway_ca_file;
+
     char *grpc_host;
     int64_t grpc_port;
     bool grpc_tls;
@@ -76,7 +84,7 @@ struct config {
     int64_t simulation_clock_epoch_ms;
 
     /* secrets, read from files or the environment; wiped by config_release() */
-    char *mqtt_password, *grpc_token;
+    char *mqtt_password, *gateway_password, *grpc_token;
     struct seal_keys seal_keys;
 };
 

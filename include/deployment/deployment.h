@@ -186,6 +186,10 @@ struct transmission {
     bool is_paused;
     int64_t paused_ms;     /* since when */
     uint8_t failure_count; /* calls of the group that failed in a row */
+    uint32_t refused_count; /* frames that a gateway refused, and told us */
+    uint32_t refused_f_cnt; /* the last of them and 1; 0: none */
+    uint8_t refused_in_row, sent_in_row; /* results since one of the other kind */
+    uint8_t slowness; /* the gap is 2^slowness times as long, for gateways that refuse */
     enum frame_kind frame_kind;
     enum frame_call frame_call;
     int64_t frame_emission_ms; /* planned emission of the frame that is under way */
@@ -214,6 +218,7 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
     DEPLOYMENT_EVENT_FRAME_UNKNOWN, /* perhaps queued; a call deadline has passed since */
     DEPLOYMENT_EVENT_FRAME_DEFERRED, /* not queued: the gateways are others' until u.until_ms */
+    DEPLOYMENT_EVENT_FRAME_RESULT,   /* u.result: what a gateway did with a frame */
     DEPLOYMENT_EVENT_COUNTER,   /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
     DEPLOYMENT_EVENT_OLD_QUEUE, /* u.queued: what waits in the old group's queue */
     DEPLOYMENT_EVENT_GAP, /* events of devices may be missing: those that owe an answer are asked
@@ -240,6 +245,10 @@ struct deployment_event {
         struct uuid item_id;
         uint32_t f_cnt;
         int64_t until_ms;
+        struct {
+            uint16_t f_cnt; /* the low 16 bits */
+            bool is_refused;
+        } result;
         struct {
             const uint16_t *numbers; /* of fragments, borrowed */
             size_t count;
@@ -311,7 +320,9 @@ struct deployment_action {
     X(NOTE_REPAIR, "repair")   /* value: devices of the pass that begins, detail: how often */     \
                                /* each uncoded fragment is sent */                                 \
     X(NOTE_STOPPED, "stopped") /* value: enum reason why no further round follows */               \
-    X(NOTE_PAUSED, "paused")   /* value: 1: paused, 0: goes on */
+    X(NOTE_PAUSED, "paused")   /* value: 1: paused, 0: goes on */                                  \
+    X(NOTE_REFUSALS, "refusals") /* value: frames that gateways refused so far, detail: the gap is */ \
+                                 /* so many times as long now */
 
 enum note_kind {
 #define NOTE_ENUM(code, name) code,

@@ -48,6 +48,33 @@ struct network_event {
     uint64_t gateways[NETWORK_GATEWAYS_MAX]; /* best signal first */
 };
 
+/* What a gateway says of a frame that it was given. X(code, what it means) */
+#define NETWORK_TX_LIST(X)                                                                         \
+    X(NETWORK_TX_OK, "sent")                                                                       \
+    X(NETWORK_TX_TOO_LATE, "too late")                                                             \
+    X(NETWORK_TX_TOO_EARLY, "too early")                                                           \
+    X(NETWORK_TX_COLLISION, "collision with another frame or a beacon")                            \
+    X(NETWORK_TX_FREQUENCY, "not on this frequency")                                               \
+    X(NETWORK_TX_POWER, "not with this power")                                                     \
+    X(NETWORK_TX_NO_GPS, "no GPS time")                                                            \
+    X(NETWORK_TX_QUEUE_FULL, "its queue is full")                                                  \
+    X(NETWORK_TX_INTERNAL, "an internal error")                                                    \
+    X(NETWORK_TX_DUTY_CYCLE, "its duty cycle is used up")
+
+enum network_tx {
+#define NETWORK_TX_ENUM(code, text) code,
+    NETWORK_TX_LIST(NETWORK_TX_ENUM)
+#undef NETWORK_TX_ENUM
+        NETWORK_TX_COUNT
+};
+
+struct network_gateway_frame {
+    uint64_t gateway_id;
+    uint32_t dev_addr; /* a device's, or a group's McAddr */
+    uint16_t f_cnt;    /* its low 16 bits */
+    enum network_tx tx;
+};
+
 struct network_callbacks {
     /* Of a stream, with its `arg`. Whether anybody wants the events of this device. Asked before an
      * event is read, where the message says itself whose it is; what is not wanted is acknowledged
@@ -66,6 +93,11 @@ struct network_callbacks {
     /* Of the driver, with its `arg`. Calls get through (NULL), or not: the connection went, or call
      * after call has no answer. */
     void (*on_calls_state)(void *arg, const char *text);
+    /* Of the driver, where it may listen to the gateways: what became of a frame. Some are missing.
+     * NULL: not wanted. */
+    void (*on_gateway_frame)(void *arg, const struct network_gateway_frame *frame);
+    /* It listens to them (`text` NULL), or not, and why. */
+    void (*on_gateways_state)(void *arg, const char *text);
     /* Something an operator should know of, at most once a minute each. */
     void (*on_warning)(void *arg, const char *text);
 };

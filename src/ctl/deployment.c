@@ -43,7 +43,8 @@ void print_deployment(FILE *out, const cJSON *d)
         "image_name",  "image_version",  "image_size",      "application_id",     "device_count",
         "region",      "data_rate",      "frequency_hz",    "fragment_size",      "fragment_count",
         "coded_count", "fragments_sent", "fragments_total", "frames_sent",        "round",
-        "rounds_max",  "session_number", "repair_number",   "is_paused",          "suspended",
+        "rounds_max",  "session_number", "repair_number",   "frames_refused",     "slowed",
+        "is_paused",   "suspended",
         NULL};
     static const char *const times[] = {"created_at",  "started_at",    "session_time",
                                         "session_end", "estimated_end", "finished_at",

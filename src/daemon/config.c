@@ -84,6 +84,7 @@ void config_release(struct config *config)
         }
     }
     wipe_free(config->mqtt_password);
+    wipe_free(config->gateway_password);
     wipe_free(config->grpc_token);
     key_wipe(&config->seal_keys, sizeof(config->seal_keys));
     memset(config, 0, sizeof(*config));
@@ -292,6 +293,11 @@ static void check_whole(struct reading *r)
         complain(r, "http.tls_key_file", c->http_tls_key_file,
                  "tls_cert_file and tls_key_file must be given together");
     }
+    for (char *const *prefix = c->gateway_prefixes; *prefix != NULL; prefix++) {
+        if (strpbrk(*prefix, "+#") != NULL) {
+            complain(r, "gateways.topic_prefixes", *prefix, "must be without + and #");
+        }
+    }
     if (!c->grpc_tls && !c->grpc_allow_plaintext && !config_is_loopback(c->grpc_host)) {
         complain(r, "grpc.host", c->grpc_host,
                  "the API key would leave this machine unencrypted: set grpc.tls, or "
@@ -315,9 +321,10 @@ static void check_whole(struct reading *r)
     }
     if (c->simulation_enabled &&
         (!config_is_loopback(c->mqtt_host) || !config_is_loopback(c->grpc_host) ||
+         (c->gateway_host[0] != '\0' && !config_is_loopback(c->gateway_host)) ||
          !config_is_loopback(c->http_bind))) {
         complain(r, "simulation.enabled", "true",
-                 "mqtt.host, grpc.host and http.bind must be on this machine");
+                 "mqtt.host, gateways.host, grpc.host and http.bind must be on this machine");
     }
 }
 
@@ -459,6 +466,10 @@ enum err config_load_secrets(struct config *config, FILE *complaints)
     enum err err = read_secret("FUOTAD_MQTT_PASSWORD", config->mqtt_password_file,
                                "mqtt.password_file", complaints, &config->mqtt_password);
 
+    if (err == ERR_OK) {
+        err = read_secret("FUOTAD_GATEWAYS_PASSWORD", config->gateway_password_file,
+                          "gateways.password_file", complaints, &config->gateway_password);
+    }
     if (err == ERR_OK) {
         err = read_secret("FUOTAD_GRPC_TOKEN", config->grpc_token_file, "grpc.token_file",
                           complaints, &config->grpc_token);

@@ -28,6 +28,7 @@ static const char *const event_names[DEPLOYMENT_EVENT_COUNT] = {
     [DEPLOYMENT_EVENT_FRAME_FAILED] = "a frame that was not queued",
     [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = "a frame of unknown fate",
     [DEPLOYMENT_EVENT_FRAME_DEFERRED] = "a frame that waits for its turn",
+    [DEPLOYMENT_EVENT_FRAME_RESULT] = "what a gateway did with a frame",
     [DEPLOYMENT_EVENT_COUNTER] = "the group's counter",
     [DEPLOYMENT_EVENT_OLD_QUEUE] = "the queue of the group before",
     [DEPLOYMENT_EVENT_GAP] = "a gap of the broker's connection",

@@ -237,6 +237,7 @@ void engine_step(struct daemon *daemon, struct running *r, struct deployment_eve
 bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui);
 void engine_on_network_event(void *arg, const struct network_event *event);
 void engine_on_batch(void *arg);
+void engine_on_gateway_frame(void *arg, const struct network_gateway_frame *frame);
 /* The store_turn of this turn, for whoever has something to save in the slot's name. */
 struct store_turn *engine_store_turn(struct slot *slot);
 /* Something to be done after this turn's commit; `data` is owned by `run`, which gets is_committed

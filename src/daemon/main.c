@@ -294,9 +294,46 @@ static const char *or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
+/* The broker of the gateways: a session that ends with us, under a name of our own. */
+static struct mqtt_options gateway_options(const struct daemon *daemon,
+                                           const struct mqtt_options *events, char *client_id,
+                                           size_t client_id_size)
+{
+    const struct config *c = &daemon->config;
+    struct mqtt_options options = *events;
+    struct uuid id = secrets_uuid();
+    char text[UUID_TEXT_SIZE];
+
+    uuid_format(&id, text);
+    snprintf(client_id, client_id_size, "%s-gateways-%.8s", c->mqtt_client_id, text);
+    options.client_id = client_id;
+    options.session_expiry_s = 0;
+    if (c->gateway_host[0] != '\0') {
+        options.host = c->gateway_host;
+        options.port = (uint16_t)c->gateway_port;
+        options.username = or_null(c->gateway_username);
+        options.password = c->gateway_password;
+        options.is_tls = c->gateway_tls;
+        options.ca_file = or_null(c->gateway_ca_file);
+        options.cert_file = options.key_file = NULL;
+    }
+    return options;
+}
+
+static void on_gateways_state(void *arg, const char *text)
+{
+    (void)arg;
+    if (text == NULL) {
+        log_info("gateways: listening to what they send");
+    } else {
+        log_warning("gateways: what they send is not heard: %s", text);
+    }
+}
+
 static enum err start_network(struct daemon *daemon)
 {
     const struct config *c = &daemon->config;
+    char client_id[160];
     static const struct network_callbacks callbacks = {
         .is_wanted = engine_is_wanted,
         .on_event = engine_on_network_event,
@@ -304,6 +341,8 @@ static enum err start_network(struct daemon *daemon)
         .on_events_state = slots_on_events_state,
         .may_connect = slots_may_connect,
         .on_calls_state = on_calls_state,
+        .on_gateway_frame = engine_on_gateway_frame,
+        .on_gateways_state = on_gateways_state,
         .on_warning = on_warning,
     };
     struct chirpstack_options options = {
@@ -342,6 +381,11 @@ static enum err start_network(struct daemon *daemon)
         .event_topic = c->mqtt_event_topic,
         .leap_s = (int)c->wish.leap_s,
     };
+    if (c->gateway_prefixes[0] != NULL) {
+        options.gateway_prefixes = (const char *const *)c->gateway_prefixes;
+        options.gateway_mqtt =
+            gateway_options(daemon, &options.mqtt, client_id, sizeof(client_id));
+    }
     return chirpstack_new(&daemon->loop, &options, &callbacks, daemon, &daemon->network);
 }
 

@@ -407,6 +407,7 @@ void device_on_event(struct deployment *d, struct device *dev, const struct depl
     case DEPLOYMENT_EVENT_FRAME_FAILED:
     case DEPLOYMENT_EVENT_FRAME_UNKNOWN:
     case DEPLOYMENT_EVENT_FRAME_DEFERRED:
+    case DEPLOYMENT_EVENT_FRAME_RESULT:
     case DEPLOYMENT_EVENT_COUNTER:
     case DEPLOYMENT_EVENT_OLD_QUEUE:
     case DEPLOYMENT_EVENT_GAP:

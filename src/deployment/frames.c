@@ -15,6 +15,13 @@
 /* A call is answered at once as a rule. One that was slow may have queued the frame just now. */
 #define ANSWERED_SOON_MS 1000
 
+/* So many refused frames in a row make it twice as slow, so many sent ones twice as fast again. */
+#define REFUSALS_TO_SLOW 3
+#define SENT_TO_SPEED_UP 20
+#define SLOWNESS_MAX     3
+
+#define RESULT_AGE_MAX 64
+
 #define RETRY_FIRST_MS 2000
 #define RETRY_LAST_MS  60000
 
@@ -30,9 +37,16 @@ static int64_t next_emission_ms(const struct deployment *d)
     return next_ms > d->now_ms ? next_ms : d->now_ms;
 }
 
+/* Longer than the parameters ask while gateways refuse frames. */
+static int64_t paced_gap_ms(const struct deployment *d)
+{
+    return (int64_t)deployment_gap_ms(&d->params, deployment_gateway_count(d))
+           << d->transmission.slowness;
+}
+
 bool session_has_room(const struct deployment *d, unsigned count)
 {
-    int64_t gap_ms = deployment_gap_ms(&d->params, deployment_gateway_count(d));
+    int64_t gap_ms = paced_gap_ms(d);
 
     return next_emission_ms(d) + count * gap_ms + SESSION_END_MARGIN_MS <= session_end_ms(d);
 }
@@ -140,7 +154,7 @@ void frame_book(struct deployment *d, uint32_t f_cnt)
     t->frame_call = FRAME_CALL_NONE;
     t->failure_count = 0;
     t->next_emission_ms =
-        emitted_by_ms(d) + deployment_gap_ms(&d->params, deployment_gateway_count(d));
+        emitted_by_ms(d) + paced_gap_ms(d);
     if (t->frame_kind == FRAME_FRAGMENT) {
         fragment_is_sent(d);
     }
@@ -170,6 +184,48 @@ void frame_retry(struct deployment *d)
         t->next_emission_ms = again_ms;
     }
     transmission_set_deadline(d, again_ms);
+}
+
+static void frame_was_refused(struct deployment *d, uint32_t f_cnt)
+{
+    struct transmission *t = &d->transmission;
+
+    t->refused_count++;
+    t->sent_in_row = 0;
+    t->refused_in_row++;
+    if (t->refused_in_row >= REFUSALS_TO_SLOW) {
+        t->refused_in_row = 0;
+        t->slowness = (uint8_t)(t->slowness + (t->slowness < SLOWNESS_MAX));
+        note(d, NOTE_NO_DEVICE, NOTE_REFUSALS, t->refused_count, 1u << t->slowness);
+    }
+    /* Whoever is behind that gateway has lost it: one more row, however many gateways refused; but
+     * not where hardly any gets through. */
+    if (t->refused_f_cnt != f_cnt + 1 && d->params.rounds_max > 1 && t->slowness < SLOWNESS_MAX &&
+        t->next_number <= t->last_number && t->last_number < ordinal_max(d)) {
+        t->last_number++;
+    }
+    t->refused_f_cnt = f_cnt + 1;
+}
+
+void frame_result(struct deployment *d, const struct deployment_event *event)
+{
+    struct transmission *t = &d->transmission;
+    uint16_t age = (uint16_t)((uint16_t)t->f_cnt - event->u.result.f_cnt);
+
+    if (age > RESULT_AGE_MAX || age > t->f_cnt) {
+        return; /* of another group, or long ago; age 0: the frame whose call is under way */
+    }
+    if (event->u.result.is_refused) {
+        frame_was_refused(d, t->f_cnt - age);
+    } else {
+        t->refused_in_row = 0;
+        t->sent_in_row++;
+        if (t->sent_in_row >= SENT_TO_SPEED_UP) {
+            t->sent_in_row = 0;
+            t->slowness = (uint8_t)(t->slowness - (t->slowness > 0));
+        }
+    }
+    d->is_transmission_changed = true;
 }
 
 void frame_check(struct deployment *d)

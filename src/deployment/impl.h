@@ -133,6 +133,8 @@ void frame_send(struct deployment *d, enum frame_kind kind);
 void frame_book(struct deployment *d, uint32_t f_cnt);
 /* Its call failed: it is due again after a while. */
 void frame_retry(struct deployment *d);
+/* A gateway has said what became of a frame. */
+void frame_result(struct deployment *d, const struct deployment_event *event);
 /* Its outcome is unknown: asks for the group's counter. */
 void frame_check(struct deployment *d);
 

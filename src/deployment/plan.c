@@ -87,7 +87,7 @@ static bool is_in_range(const struct plan_fleet *fleet)
         }
         sum += l->share;
     }
-    return sum > 0.999 && sum < 1.001;
+    return sum >= 0.999 && sum <= 1.001;
 }
 
 static enum err find_odds(struct work *w, double *memory)

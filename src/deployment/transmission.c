@@ -120,6 +120,13 @@ static enum transmission_state frame_deferred(struct deployment *d,
     return t->state == TRANSMISSION_TRANSMIT ? send_fragments(d) : status_on_timer(d);
 }
 
+static enum transmission_state result_told(struct deployment *d,
+                                           const struct deployment_event *event)
+{
+    frame_result(d, event);
+    return d->transmission.state;
+}
+
 static enum transmission_state counter_read(struct deployment *d,
                                             const struct deployment_event *event)
 {
@@ -243,6 +250,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -263,6 +271,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = {call_is_over, 0},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -286,6 +295,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -308,6 +318,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {frame_deferred, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = {result_told, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -329,6 +340,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {frame_failed, TO(RELEASE)},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {frame_unknown, 0},
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {frame_deferred, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = {result_told, 0},
                 [DEPLOYMENT_EVENT_COUNTER] = {counter_read, TO(TRANSMIT) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -349,6 +361,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = {release_calls, 0},
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = {release_calls, 0},
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = {release_calls, TO(DONE)},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -369,6 +382,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = {take_over_queue, 0},
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,
@@ -389,6 +403,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_FRAME_FAILED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_UNKNOWN] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_DEFERRED] = IGNORE,
+                [DEPLOYMENT_EVENT_FRAME_RESULT] = IGNORE,
                 [DEPLOYMENT_EVENT_COUNTER] = IGNORE,
                 [DEPLOYMENT_EVENT_OLD_QUEUE] = IGNORE,
                 [DEPLOYMENT_EVENT_GAP] = IGNORE,

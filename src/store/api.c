@@ -114,7 +114,7 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
     "'reasons', " COUNTS("reason", "reason <> 'none'") ", " \
     "'fragment_size', " NUMBER("fragment_size") ", 'fragment_count', " NUMBER("fragment_count") ", " \
     "'coded_count', " NUMBER("coded_count") ", 'fragments_sent', t.next_number - 1, " \
-    "'fragments_total', t.last_number, 'frames_sent', t.frame_count, 'round', t.round, " \
+    "'fragments_total', t.last_number, 'frames_sent', t.frame_count, 'frames_refused', t.refused_count, 'slowed', 1 << t.slowness, 'round', t.round, " \
     "'rounds_max', " NUMBER("rounds_max") ", 'session_number', t.session_number, " \
     "'repair_number', t.repair_number, 'is_paused', coalesce(t.is_paused, false), " \
     "'region', d.params->>'region', 'data_rate', " NUMBER("data_rate") ", " \
@@ -175,7 +175,8 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'stages', json_build_object('version', d.device_count), 'reasons', '{}'::json, "
         "'fragment_size', NULL, 'fragment_count', NULL, 'coded_count', NULL, 'fragments_sent', "
         "NULL, "
-        "'fragments_total', NULL, 'frames_sent', NULL, 'region', NULL, 'data_rate', NULL, "
+        "'fragments_total', NULL, 'frames_sent', NULL, 'frames_refused', NULL, 'slowed', NULL, "
+        "'region', NULL, 'data_rate', NULL, "
         "'frequency_hz', NULL, 'round', NULL, 'rounds_max', NULL, 'session_number', NULL, "
         "'repair_number', NULL, 'is_paused', false, 'session_time', NULL, 'session_end', NULL, "
         "'remaining_s', NULL, 'estimated_end', NULL, "

@@ -67,6 +67,7 @@ static void check_secrets(const char *name, FILE *complaints)
 {
     struct config config = {
         .mqtt_password_file = strdup(name),
+        .gateway_password_file = strdup(name),
         .grpc_token_file = strdup(name),
         .database_conninfo_file = strdup(name),
         .keys_seal_key_file = strdup(name),

@@ -435,7 +435,12 @@ static void happen(struct world *w)
         step(w, &event);
         break;
     default:
-        if (what >> 4 == 13) {
+        if (what >> 4 == 11) {
+            event.kind = DEPLOYMENT_EVENT_FRAME_RESULT;
+            event.u.result.is_refused = (fuzz_u8(&w->in) & 1) != 0;
+            event.u.result.f_cnt = (uint16_t)(w->f_cnt - fuzz_u8(&w->in));
+            step(w, &event);
+        } else if (what >> 4 == 13) {
             simple_step(w, DEPLOYMENT_EVENT_PAUSE);
         } else if (what >> 4 == 12) {
             simple_step(w, DEPLOYMENT_EVENT_RESUME);

@@ -220,6 +220,51 @@ static int64_t next_frame_after_ms(enum deployment_event_kind kind, int64_t answ
     return next_ms - NOW_MS;
 }
 
+/* A gateway that refuses: a row more for each frame, and a longer gap after three; it speeds up when
+ * frames get through again. */
+static void refused_frames_are_made_up_for_and_slow_down(void **state)
+{
+    void *memory = malloc(deployment_size(1));
+    struct transmission t = transmission(TRANSMISSION_TRANSMIT);
+    struct device dev = {.dev_eui = 1, .stage = DEVICE_RECEIVING, .deadline_ms = DEPLOYMENT_NEVER};
+    struct deployment_actions actions;
+
+    (void)state;
+    assert_non_null(memory);
+    t.f_cnt = 65530; /* the low 16 bits are told */
+    t.next_number = 10;
+    struct deployment *d = load(memory, &t, &dev);
+    const struct transmission *now = deployment_get_transmission(d);
+    uint16_t last = now->last_number;
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_FRAME_RESULT, .now_ms = NOW_MS};
+    for (unsigned i = 0; i < 3; i++) {
+        event.u.result.f_cnt = (uint16_t)(65527 + i);
+        event.u.result.is_refused = true;
+        deployment_step(d, &event, &actions);
+        deployment_step(d, &event, &actions); /* another gateway, the same frame */
+    }
+    assert_int_equal(now->refused_count, 6);
+    assert_int_equal(now->last_number, last + 3);
+    assert_int_equal(now->slowness, 2);
+    event.u.result.f_cnt = 65400; /* long ago, or of another group */
+    deployment_step(d, &event, &actions);
+    assert_int_equal(now->refused_count, 6);
+    event.u.result.f_cnt = 65529;
+    event.u.result.is_refused = false;
+    for (unsigned i = 0; i < 40; i++) {
+        deployment_step(d, &event, &actions);
+    }
+    assert_int_equal(now->slowness, 0);
+    for (unsigned i = 0; i < 30; i++) { /* nothing gets through: no end of rows */
+        event.u.result.f_cnt = (uint16_t)(65500 + i);
+        event.u.result.is_refused = true;
+        deployment_step(d, &event, &actions);
+    }
+    assert_int_equal(now->slowness, 3);
+    assert_true(now->last_number < last + 15);
+    free(memory);
+}
+
 static void the_gap_counts_from_when_a_frame_may_have_been_queued(void **state)
 {
     (void)state;
@@ -238,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_device_whose_clock_was_set_may_answer_late),
         cmocka_unit_test(a_moved_session_is_asked_for_anew),
         cmocka_unit_test(a_queue_that_cannot_be_read_is_read_ever_more_rarely),
+        cmocka_unit_test(refused_frames_are_made_up_for_and_slow_down),
         cmocka_unit_test(the_gap_counts_from_when_a_frame_may_have_been_queued),
     };
     return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

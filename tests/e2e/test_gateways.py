@@ -14,6 +14,12 @@ lost_gateway_acks = 0.1;
 gateway_rejects = 0.05;
 """
 
+# In the session, which begins after about 780 s.
+REFUSING = """
+gateway_topics = "eu868";
+refuse = ( { gateway = 0; from = 800; to = 950; status = "DUTY_CYCLE_OVERFLOW"; } );
+"""
+
 
 class Gateways(EndToEnd):
     def test_frames_and_acknowledgements_are_told(self):
@@ -67,6 +73,27 @@ class Gateways(EndToEnd):
         self.assertGreater(lost, 0)
         unicast = set(frames) - multicast
         self.assertEqual(sum({"status": "OK"} in statuses[key] for key in unicast & set(statuses)), told["unicast_sent"])
+
+    def make_up_for_refused_frames(self, *options):
+        self.rig.extra_config = 'gateways: { topic_prefixes = ["eu868"]; };'
+        self.start_all("--devices", "6", "--uplink-interval", "60", "--kind", "letter", *options, "--scenario",
+                       self.rig.write("refusing.conf", REFUSING))
+        deployment = self.create("--data-rate", "5")
+        self.rig.ctl("deployment", "start", deployment)
+        self.wait_until(deployment, lambda shown: (shown["slowed"] or 1) > 1)
+        ended = self.wait_for_end(deployment)
+        self.assertEqual(ended["state"], "completed")
+        rejected = self.rig.report()["frames"]["multicast_rejected"]
+        self.assertGreater(rejected, 5)
+        self.assertAlmostEqual(ended["frames_refused"], rejected, delta=1)
+        with open(self.rig.log("fuotad")) as f:
+            self.assertIn("refuses frames (its duty cycle is used up)", f.read())
+
+    def test_refused_frames_are_made_up_for(self):
+        self.make_up_for_refused_frames()
+
+    def test_refused_frames_are_told_in_protobuf_too(self):
+        self.make_up_for_refused_frames("--protobuf")
 
 
 if __name__ == "__main__":

@@ -172,8 +172,10 @@ void multicast_scheduler_runs(struct sim *sim)
         } else if (is_sent && sim_is_in(sim, &sim->options.gateway_refuses[copy.gateway])) {
             sim_trace(sim, "gateway %c: refuses the frame with counter %u", 'A' + copy.gateway,
                       copy.f_cnt);
+            network_tell_result(sim, copy.f_cnt, true);
         } else if (is_sent) {
             emit(sim, &copy);
+            network_tell_result(sim, copy.f_cnt, false);
         }
     }
     multicast_schedule(sim);

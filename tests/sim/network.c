@@ -32,6 +32,18 @@ static void answer(struct sim *sim, const struct deployment_event *event, int64_
                       });
 }
 
+void network_tell_result(struct sim *sim, uint32_t f_cnt, bool is_refused)
+{
+    struct deployment_event event = {
+        .kind = DEPLOYMENT_EVENT_FRAME_RESULT,
+        .u.result = {.f_cnt = (uint16_t)f_cnt, .is_refused = is_refused},
+    };
+
+    if (sim->options.tells_results) {
+        answer(sim, &event, 1 + (int64_t)random_below(&sim->random, 3000), sim->generation);
+    }
+}
+
 static bool is_command(const struct deployment_action *action)
 {
     return action->kind == DEPLOYMENT_ACTION_COMMAND ||

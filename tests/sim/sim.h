@@ -91,6 +91,7 @@ struct sim_options {
     struct sim_window events_held;  /* the same, and all comes afterwards */
     struct sim_window gateway_down[SIM_GATEWAYS_MAX];
     struct sim_window gateway_refuses[SIM_GATEWAYS_MAX]; /* acknowledges all, and sends nothing */
+    bool tells_results; /* the daemon may listen to the gateways */
     bool shares_air; /* another deployment sends as often over the same gateways */
     struct sim_window clock_stepped; /* the daemon's clock is off by ... */
     int64_t clock_step_ms;
@@ -316,6 +317,8 @@ void network_call_lands(struct sim *sim, const struct sim_event *event);
 void network_on_uplink(struct sim *sim, uint32_t index, uint8_t f_port, const uint8_t *data,
                        size_t size);
 void network_on_join(struct sim *sim, uint32_t index);
+/* What a gateway did with a multicast frame. */
+void network_tell_result(struct sim *sim, uint32_t f_cnt, bool is_refused);
 void network_window(struct sim *sim, uint32_t index);
 uint32_t network_gateways_of(const struct sim *sim, uint32_t index); /* bits; those that work */
 

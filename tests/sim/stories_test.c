@@ -616,6 +616,14 @@ static void a_gateway_that_refuses_everything_hides_nothing(void **state)
     o.gateway_refuses[0] = (struct sim_window){1, 3 * HOUR_MS};
     run(&o, 3 * DAY_MS);
     assert_all_delivered();
+    sim_release(&sim);
+    /* Where the daemon hears of it, it slows down meanwhile and sends a row more for each frame. */
+    o.tells_results = true;
+    o.gateway_refuses[0] = (struct sim_window){1200000, 1500000};
+    run(&o, 3 * DAY_MS);
+    assert_all_delivered();
+    assert_true(sim.stored.refused_count > 5);
+    assert_int_equal(sim.stored.slowness, 0);
 }
 
 static void answers_lost_in_every_round_hold_up_nobody(void **state)

@@ -570,6 +570,11 @@ static void expect_same_transmission(const struct transmission *a, const struct 
     SAME(a, b, repair_number);
     SAME(a, b, repeat_count);
     SAME(a, b, repeat_index);
+    SAME(a, b, refused_count);
+    SAME(a, b, refused_f_cnt);
+    SAME(a, b, refused_in_row);
+    SAME(a, b, sent_in_row);
+    SAME(a, b, slowness);
     SAME(a, b, is_paused);
     SAME(a, b, paused_ms);
     SAME(a, b, setup_started_ms);

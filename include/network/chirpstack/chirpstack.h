@@ -17,6 +17,9 @@ struct chirpstack_options {
     /* "application/{application_id}/device/{dev_eui}/event/{event}": how ChirpStack's event_topic
      * was configured; every placeholder once, each alone between slashes. */
     const char *event_topic;
+    /* Topic prefixes of the gateways, as "eu868", ending with NULL; NULL: does not listen to them. */
+    const char *const *gateway_prefixes;
+    struct mqtt_options gateway_mqtt; /* of the broker of the gateways */
     int leap_s;
 };
 

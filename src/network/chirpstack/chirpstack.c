@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway_watch.h"
 #include "impl.h"
 #include "network/chirpstack/events.h"
 
@@ -233,11 +234,22 @@ static void on_calm_closed(uv_handle_t *handle)
     free_driver(cs);
 }
 
-static void on_grpc_closed(void *arg)
+static void on_watch_closed(void *arg)
 {
     struct chirpstack *cs = arg;
 
     uv_close((uv_handle_t *)&cs->calm, on_calm_closed);
+}
+
+static void on_grpc_closed(void *arg)
+{
+    struct chirpstack *cs = arg;
+
+    if (cs->gateway_watch != NULL) {
+        gateway_watch_close(cs->gateway_watch, on_watch_closed, cs);
+    } else {
+        on_watch_closed(cs);
+    }
 }
 
 static void close_driver(void *self, void (*cb)(void *arg), void *arg)
@@ -280,6 +292,10 @@ enum err chirpstack_new(struct uv_loop_s *loop, const struct chirpstack_options 
     topics_init(&cs->topics, cs->event_topic);
     copy_mqtt_options(cs, &options->mqtt);
     enum err err = mqtt_check_options(&cs->mqtt);
+    if (err == ERR_OK && options->gateway_prefixes != NULL && callbacks->on_gateway_frame != NULL) {
+        err = gateway_watch_new(loop, &options->gateway_mqtt, options->gateway_prefixes,
+                                &cs->callbacks, arg, &cs->gateway_watch);
+    }
     if (err != ERR_OK) {
         free_driver(cs);
         return err;

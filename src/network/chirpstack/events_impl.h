@@ -32,6 +32,8 @@ struct raw_event {
     struct raw_rx rx[RX_INFO_MAX];
 };
 
+/* Standard or URL-safe, padding optional. False: none, or more than `out_size` octets. */
+bool events_parse_base64(const char *text, uint8_t *out, size_t out_size, size_t *ret_size);
 enum err events_decode_json(enum events_topic topic, const uint8_t *payload, size_t size,
                             uint8_t buffer[NETWORK_PAYLOAD_MAX],
                             enum err (*make)(const struct raw_event *raw, void *arg), void *arg,

@@ -161,7 +161,7 @@ static int base64_value(char c)
     return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
 }
 
-static bool parse_base64(const char *text, uint8_t *out, size_t out_size, size_t *ret_size)
+bool events_parse_base64(const char *text, uint8_t *out, size_t out_size, size_t *ret_size)
 {
     uint32_t bits = 0;
     unsigned bit_count = 0;
@@ -209,7 +209,7 @@ static enum err take_up(const cJSON *event, uint8_t buffer[NETWORK_PAYLOAD_MAX],
     const cJSON *info;
 
     if (data_item != NULL &&
-        (data == NULL || !parse_base64(data, buffer, NETWORK_PAYLOAD_MAX, &raw->data_size))) {
+        (data == NULL || !events_parse_base64(data, buffer, NETWORK_PAYLOAD_MAX, &raw->data_size))) {
         *ret_field = "data: no base64, or more than 242 octets";
         return ERR_FORMAT;
     }

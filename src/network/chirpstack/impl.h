@@ -13,6 +13,7 @@ struct chirpstack {
     struct network_callbacks callbacks;
     void *arg;
     struct grpc *grpc;
+    struct gateway_watch *gateway_watch; /* NULL: none */
     struct mqtt_options mqtt;                  /* of each stream; its texts are in `texts` */
     char *texts[8];                            /* owned */
     bool is_calls_connected, is_calls_trouble; /* trouble: told as such */
