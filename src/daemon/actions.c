@@ -170,8 +170,10 @@ static void set_gateways(struct daemon *daemon, struct running *r, struct call *
             gateways[count++] = t->gateways[g].id;
         }
     }
-    /* Those of an earlier session would go on sending, and the server space its frames for them. */
-    for (unsigned g = 0; t->session_number > 1 && g < t->gateway_count; g++) {
+    /* Those of an earlier session or round would go on sending, and the server space its frames for
+     * them. */
+    bool had_others = t->session_number > 1 || t->next_number > 1;
+    for (unsigned g = 0; had_others && g < t->gateway_count; g++) {
         if (!t->gateways[g].is_chosen) {
             gateways[count + others++] = t->gateways[g].id;
         }

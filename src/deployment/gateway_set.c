@@ -77,3 +77,30 @@ unsigned gateways_choose(struct deployment *d)
     d->is_transmission_changed = true;
     return bits_set(chosen);
 }
+
+bool gateways_shrink(struct deployment *d)
+{
+    struct transmission *t = &d->transmission;
+    unsigned chosen = 0, needed = 0;
+
+    for (unsigned g = 0; g < t->gateway_count; g++) {
+        chosen |= t->gateways[g].is_chosen ? 1u << g : 0;
+    }
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        const struct device *dev = &d->devices[i];
+        if (dev->stage != DEVICE_RECEIVING) {
+            continue;
+        }
+        if ((dev->gateways & chosen) == 0) {
+            return false; /* nobody knows which one it hears */
+        }
+        needed |= dev->gateways & chosen;
+    }
+    if (d->params.gateway_count > 0 || needed == 0 || needed == chosen) {
+        return false;
+    }
+    for (unsigned g = 0; g < t->gateway_count; g++) {
+        t->gateways[g].is_chosen = (needed & 1u << g) != 0;
+    }
+    return true;
+}

@@ -143,5 +143,7 @@ void gateways_learn(struct deployment *d, struct device *dev, const uint64_t *ga
                     unsigned count);
 /* Chooses gateways that together hear all RECEIVING devices; returns how many. */
 unsigned gateways_choose(struct deployment *d);
+/* Takes gateways off that no device hears any more that still receives. Whether there was any. */
+bool gateways_shrink(struct deployment *d);
 
 #endif

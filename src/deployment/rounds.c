@@ -217,6 +217,10 @@ static enum transmission_state begin_round(struct deployment *d)
     t->has_status_request = false;
     t->is_unicast_status = false;
     if (t->next_number <= t->last_number) {
+        if (gateways_shrink(d)) {
+            t->has_gateways = false; /* before the next fragment */
+            note(d, NOTE_NO_DEVICE, NOTE_GATEWAYS, deployment_gateway_count(d), 0);
+        }
         return TRANSMISSION_TRANSMIT;
     }
     ask_anew(d);

@@ -29,8 +29,14 @@ static enum transmission_state send_fragments(struct deployment *d)
     if (t->frame_call != FRAME_CALL_NONE) {
         return TRANSMISSION_TRANSMIT;
     }
-    if (d->stage_count[DEVICE_RECEIVING] == 0) {
+    if (d->stage_count[DEVICE_RECEIVING] == 0 && !d->is_group_call_open) {
         return next_pass(d);
+    }
+    if (!t->has_gateways && !has_old_group(t)) { /* fewer from now on */
+        if (!d->is_group_call_open) {
+            group_call(d, DEPLOYMENT_ACTION_SET_GATEWAYS);
+        }
+        return TRANSMISSION_TRANSMIT;
     }
     enum reason stop = stop_reason(d);
     if (stop != REASON_NONE && t->next_number <= t->last_number) {
@@ -150,6 +156,18 @@ static enum transmission_state counter_read(struct deployment *d,
     return after_frame(d);
 }
 
+static enum transmission_state gateways_shrunk(struct deployment *d,
+                                               const struct deployment_event *event)
+{
+    (void)event;
+    d->is_group_call_open = false;
+    d->transmission.has_gateways = true;
+    d->transmission.failure_count = 0;
+    d->is_transmission_changed = true;
+    return send_fragments(d);
+}
+
+/* Reading the counter, or taking gateways off. */
 static enum transmission_state counter_failed(struct deployment *d,
                                               const struct deployment_event *event)
 {
@@ -158,6 +176,12 @@ static enum transmission_state counter_failed(struct deployment *d,
     }
     if (event->u.failure.is_final) {
         return group_is_lost(d);
+    }
+    if (d->transmission.frame_call == FRAME_CALL_NONE) {
+        d->transmission.has_gateways = true; /* as they are: the session is over */
+        d->is_transmission_changed = true;
+        return d->transmission.state == TRANSMISSION_TRANSMIT ? send_fragments(d)
+                                                              : status_on_timer(d);
     }
     /* The session is over, and nobody says what the frame came to: it may have been on air. */
     d->transmission.frame_call = FRAME_CALL_NONE;
@@ -311,7 +335,7 @@ static const struct rule rules[TRANSMISSION_STATE_COUNT][TRANSMISSION_EVENT_COUN
                 [DEPLOYMENT_EVENT_GROUP_CREATED] = IGNORE,
                 [DEPLOYMENT_EVENT_GROUP_FAILED] = {counter_failed,
                                                    TO(STATUS) | TO(SETUP) | TO(RELEASE)},
-                [DEPLOYMENT_EVENT_GATEWAYS_SET] = IGNORE,
+                [DEPLOYMENT_EVENT_GATEWAYS_SET] = {gateways_shrunk, TO(STATUS) | TO(SETUP) | TO(RELEASE)},
                 [DEPLOYMENT_EVENT_GROUP_DELETED] = IGNORE,
                 [DEPLOYMENT_EVENT_FRAME_QUEUED] = {frame_queued,
                                                    TO(STATUS) | TO(SETUP) | TO(RELEASE)},
@@ -487,7 +511,7 @@ void transmission_on_device(struct deployment *d)
         move(d, status_on_device(d));
         break;
     case TRANSMISSION_TRANSMIT:
-        if (d->stage_count[DEVICE_RECEIVING] == 0 &&
+        if (d->stage_count[DEVICE_RECEIVING] == 0 && !d->is_group_call_open &&
             d->transmission.frame_call == FRAME_CALL_NONE) { /* all ended while fragments flow */
             move(d, next_pass(d));
         }

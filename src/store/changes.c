@@ -338,6 +338,10 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
     case NOTE_JOIN:
         snprintf(text, size, "the device joined");
         break;
+    case NOTE_GATEWAYS:
+        snprintf(text, size, "%lld gateways are left on the group: the others hear no device that still receives",
+                 value);
+        break;
     case NOTE_REFUSALS:
         snprintf(text, size, "gateways have refused %lld frames: one is sent every %u gaps", value,
                  n->detail);

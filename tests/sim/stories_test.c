@@ -599,6 +599,31 @@ static void two_deployments_on_one_gateway_take_turns(void **state)
     assert_true(sim.stored.session_number > 1);
 }
 
+/* Those behind one gateway are done, those behind the other have lost much: only it goes on. */
+static void gateways_leave_when_their_devices_are_done(void **state)
+{
+    (void)state;
+    struct sim_options o = lossy();
+
+    o.faults.multicast_loss = 0.01;
+    o.gateway_count = 2;
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        o.hears[i] = i % 2 == 0 ? 1 : 2;
+    }
+    o.gateway_refuses[1] = (struct sim_window){900000, 1500000};
+    run(&o, DAY_MS);
+    assert_all_delivered();
+    assert_int_equal(sim.stored.session_number, 1);
+    assert_int_equal(sim.stored.gateway_count, 2);
+    assert_false(sim.stored.gateways[0].is_chosen && sim.stored.gateways[1].is_chosen);
+    assert_true(sim.groups[0].gateways == 2 || !sim.groups[0].exists);
+    sim_release(&sim);
+    o.faults.kill_after_calls = 0.02;
+    o.faults.call_failed = 0.2;
+    run(&o, DAY_MS);
+    assert_all_delivered();
+}
+
 /* A gateway acknowledges every frame and sends none: what it serves hears nothing, and is told so.
  * When it sends again, the rounds bring what is lacking. */
 static void a_gateway_that_refuses_everything_hides_nothing(void **state)
@@ -786,6 +811,7 @@ int main(void)
         STORY(rounds_go_on_until_all_have_it),
         STORY(two_deployments_on_one_gateway_take_turns),
         STORY(a_gateway_that_refuses_everything_hides_nothing),
+        STORY(gateways_leave_when_their_devices_are_done),
         STORY(answers_lost_in_every_round_hold_up_nobody),
         STORY(killed_in_every_state_of_a_round_it_goes_on),
         STORY(what_does_not_fit_one_session_goes_into_the_next),
