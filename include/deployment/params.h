@@ -75,6 +75,7 @@ struct deployment_params {
     uint8_t repairs_max;    /* 0 .. DEPLOYMENT_REPAIRS_MAX: further passes from N = 1 */
     uint32_t frames_max;    /* multicast frames in all; 0: no limit */
     int64_t time_limit_ms;  /* after the start no further frame is planned; 0: no limit */
+    bool own_evidence;      /* a device is complete by what it says itself, whatever others of its kind say */
     bool combine_setup;     /* McGroupSetupReq and McClassCSessionReq share a downlink */
     int8_t leap_s;          /* GPS minus UTC */
 };

@@ -48,7 +48,7 @@ struct wish {
     uint8_t descriptor[4];
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
     size_t gateway_count;
-    bool allow_bad_block_count, allow_any_class, consecutive_rows;
+    bool allow_bad_block_count, allow_any_class, consecutive_rows, own_evidence_only;
     struct plan_loss losses[PLAN_LOSSES_MAX];
     size_t loss_count; /* 0: default */
     double duty_cycle; /* 0: what the region allows, less network_share */

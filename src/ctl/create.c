@@ -43,6 +43,7 @@ const struct option deployment_create_options[] = {
     {OPTION_ONE, "duty-cycle", "SHARE", "of the time that a gateway may be on air, as 0.01"},
     {OPTION_FLAG, "override-duty-cycle", NULL, "... also above what the region allows; recorded"},
     {OPTION_FLAG, "consecutive-rows", NULL, "send every coded fragment, also where a choice is better"},
+    {OPTION_FLAG, "own-evidence-only", NULL, "no device is complete by what others of its kind say"},
     {OPTION_FLAG, "start-now", NULL, "start it as well, and wait for the start"},
     {OPTION_END, NULL, NULL, NULL},
 };
@@ -267,6 +268,8 @@ bool create_add_params(cJSON *json, const struct args *args)
             return wrong("--duty-cycle must be a share above 0 and up to 1, as 0.01");
         cJSON_AddNumberToObject(json, "duty_cycle", number);
     }
+    if (args_has(args, "own-evidence-only"))
+        cJSON_AddTrueToObject(json, "own_evidence_only");
     if (args_has(args, "consecutive-rows"))
         cJSON_AddTrueToObject(json, "consecutive_rows");
     return add_loss(json, args);

@@ -188,6 +188,7 @@ static const char *const known_members[] = {
     "allow_bad_block_count",
     "allow_any_class",
     "consecutive_rows",
+    "own_evidence_only",
     "loss",
     "duty_cycle",
     "override_duty_cycle",

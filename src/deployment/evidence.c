@@ -51,7 +51,7 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
 /* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
 static bool company_does(const struct deployment *d, const struct device *dev)
 {
-    return (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 && d->company_count >= COMPANY_MIN &&
+    return !d->params.own_evidence && (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 && d->company_count >= COMPANY_MIN &&
            d->company_count >= COMPANY_RATIO * d->naive_count;
 }
 

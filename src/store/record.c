@@ -105,7 +105,7 @@ const struct field params_fields[] = {
     PARAMS(fragment_size, FIELD_U8),        PARAMS(padding_size, FIELD_U8),
     PARAMS(coded_count, FIELD_U16),         PARAMS(frag_index, FIELD_U8),
     PARAMS(block_ack_delay, FIELD_U8),      PARAMS(descriptor, FIELD_DESCRIPTOR),
-    PARAMS(choose_rows, FIELD_BOOL),
+    PARAMS(choose_rows, FIELD_BOOL),        PARAMS(own_evidence, FIELD_BOOL),
     PARAMS(mc_group_id, FIELD_U8),          PARAMS(mc_addr, FIELD_U32),
     PARAMS(region, FIELD_REGION),           PARAMS(data_rate, FIELD_U8),
     PARAMS(frequency_hz, FIELD_U32),        PARAMS(time_out, FIELD_U8),

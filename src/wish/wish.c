@@ -293,6 +293,7 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
     w.allow_bad_block_count = read_bool(object, "allow_bad_block_count", problems);
     w.allow_any_class = read_bool(object, "allow_any_class", problems);
     w.consecutive_rows = read_bool(object, "consecutive_rows", problems);
+    w.own_evidence_only = read_bool(object, "own_evidence_only", problems);
     *ret_wish = w;
 }
 
@@ -468,6 +469,7 @@ void wish_params(const struct wish *wish, const struct wish_facts *facts, const 
         .repairs_max = (uint8_t)(wish->has_repair_passes ? wish->repair_passes
                                                          : defaults->repair_passes),
         .time_limit_ms = (int64_t)(1000.0 * wish->time_limit_s),
+        .own_evidence = wish->own_evidence_only,
         .leap_s = (int8_t)defaults->leap_s,
     };
     int before = cJSON_GetArraySize(problems);

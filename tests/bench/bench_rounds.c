@@ -52,6 +52,7 @@ struct receiver {
 };
 
 struct world {
+    bool own_evidence;
     uint64_t seed;
     enum kind kind;
     struct receiver *receivers;
@@ -335,6 +336,7 @@ static struct deployment_params params_of(const struct world *w)
     p.rounds_max = 60;
     p.sessions_max = 10;
     p.repairs_max = 0;
+    p.own_evidence = w->own_evidence;
     p.block_ack_delay = deployment_block_ack_delay(DEVICES, 400);
     return p;
 }
@@ -459,10 +461,10 @@ static void row(const char *fleet, const char *what, double value, const char *u
 }
 
 static void bench_fleet(const char *fleet, enum kind kind, double (*loss_of)(struct random *random),
-                        struct goals goals, bool with_fixed)
+                        struct goals goals, bool with_fixed, bool own_evidence)
 {
     static const double redundancy[] = {0.1, 0.2, 0.3};
-    struct world w = {.kind = kind, .expected_loss = 0.05};
+    struct world w = {.kind = kind, .expected_loss = 0.05, .own_evidence = own_evidence};
     unsigned frames[SEEDS];
     double sums[7] = {0}, fixed_done[3] = {0};
     unsigned undone = 0;
@@ -515,10 +517,13 @@ int main(void)
         assert(err == ERR_OK);
     }
     bench_fleet("10 % lost", KIND_SPECIFICATION, lose_a_tenth,
-                (struct goals){.mean = 595, .p99 = 605}, true);
-    bench_fleet("10 % lost, LBM", KIND_LBM, lose_a_tenth, (struct goals){0}, false);
-    bench_fleet("10 % lost, LoRaMac-node", KIND_LORAMAC, lose_a_tenth, (struct goals){0}, false);
+                (struct goals){.mean = 595, .p99 = 605}, true, false);
+    bench_fleet("10 % lost, own evidence only", KIND_SPECIFICATION, lose_a_tenth, (struct goals){0},
+                false, true);
+    bench_fleet("10 % lost, LBM", KIND_LBM, lose_a_tenth, (struct goals){0}, false, false);
+    bench_fleet("10 % lost, LoRaMac-node", KIND_LORAMAC, lose_a_tenth, (struct goals){0}, false,
+                false);
     bench_fleet("mixed", KIND_SPECIFICATION, lose_as_fleets_do, (struct goals){.ratio = 1.03},
-                true);
+                true, false);
     return 0;
 }

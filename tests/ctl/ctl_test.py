@@ -367,7 +367,7 @@ class Deployments(Test):
                     "--airtime-budget", "600", "--time-limit", "7200", "--unicast-attempts", "3", "--start",
                     "2024-01-31T10:20:30Z", "--setup-deadline", "3600", "--quorum", "80", "--gateway",
                     "g1", "g2", "--descriptor", "01020304", "--min-gap", "1500", "--allow-bad-block-count",
-                    "--consecutive-rows", "--loss", "0.9:0.02", "0.1:0.2"]
+                    "--own-evidence-only", "--consecutive-rows", "--loss", "0.9:0.02", "0.1:0.2"]
             self.check(run(*args, "--device", "0102030405060708", "AA02030405060708", "--device",
                            "0102030405060709", url=daemon.url), DONE, f"deployment {ID} is created")
             self.assertEqual(json.loads(daemon.last("POST")[4]), {
@@ -378,7 +378,7 @@ class Deployments(Test):
                 "time_limit_s": 7200, "unicast_attempts": 3, "start": "2024-01-31T10:20:30Z",
                 "setup_deadline_s": 3600, "quorum_percent": 80, "gateways": ["g1", "g2"],
                 "descriptor": "01020304", "min_gap_ms": 1500, "allow_bad_block_count": True,
-                "consecutive_rows": True, "loss": [{"share": 0.9, "loss": 0.02}, {"share": 0.1, "loss": 0.2}]})
+                "own_evidence_only": True, "consecutive_rows": True, "loss": [{"share": 0.9, "loss": 0.02}, {"share": 0.1, "loss": 0.2}]})
 
     def test_devices_are_chosen_in_five_ways(self):
         with FakeDaemon({"POST /api/v1/deployments": [(201, deployment("draft"))]}) as daemon, \

@@ -275,6 +275,62 @@ static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
     free(memory);
 }
 
+/* The last of 60 devices, heard for the first time, says that none is missing: the others have shown
+ * how such devices count. */
+static enum device_stage stage_in_company(bool own_evidence)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x00, 0x00}; /* 110 received, none missing */
+    struct deployment_params p = test_params(60);
+    struct device devices[60];
+    void *memory = malloc(deployment_size(60));
+    struct deployment_actions actions;
+    struct deployment *d;
+    struct transmission t = {
+        .state = TRANSMISSION_STATUS,
+        .group_id = {{1}},
+        .has_group = true,
+        .has_gateways = true,
+        .has_status_request = true,
+        .status_until_ms = 2000000,
+        .session_time_ms = 1000,
+        .time_out = 15,
+        .session_number = 1,
+        .round = 1,
+        .repeat_count = 1,
+        .deadline_ms = 2000000,
+        .next_number = 121,
+        .last_number = 120,
+        .asked_number = 120,
+    };
+    struct deployment_event event = {
+        .kind = DEPLOYMENT_EVENT_UPLINK,
+        .now_ms = 1990000,
+        .device_index = 59,
+        .u.uplink = {.received_ms = 1990000, .f_port = 201, .data = answer, .data_size = 5},
+    };
+
+    assert_non_null(memory);
+    for (uint32_t i = 0; i < 60; i++) {
+        devices[i] = (struct device){.dev_eui = i + 1,
+                                     .deadline_ms = DEPLOYMENT_NEVER,
+                                     .stage = DEVICE_RECEIVING,
+                                     .flags = i < 59 ? DEVICE_SHOWS_COUNT : 0};
+    }
+    p.own_evidence = own_evidence;
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    deployment_step(d, &event, &actions);
+    enum device_stage stage = (enum device_stage)deployment_get_device(d, 59)->stage;
+    free(memory);
+    return stage;
+}
+
+static void company_is_believed_unless_only_own_evidence_is_wanted(void **state)
+{
+    (void)state;
+    assert_int_equal(stage_in_company(false), DEVICE_DELIVERED);
+    assert_int_equal(stage_in_company(true), DEVICE_RECEIVING);
+}
+
 static void in_large_blocks_none_missing_may_mean_256(void **state)
 {
     (void)state;
@@ -545,6 +601,7 @@ int main(void)
         cmocka_unit_test(block_ack_delay_grows_with_the_group),
         cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
+        cmocka_unit_test(company_is_believed_unless_only_own_evidence_is_wanted),
         cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
         cmocka_unit_test(a_failed_take_over_is_not_forgotten_for_the_next),
         cmocka_unit_test(every_event_is_taken_in_every_state),

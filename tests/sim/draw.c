@@ -166,6 +166,7 @@ struct sim_options sim_draw_options(uint64_t seed)
     o.choose_rows = is_one_in(&random, 4);
     o.shares_air = is_one_in(&random, 8);
     o.tells_results = is_one_in(&random, 2);
+    o.own_evidence = is_one_in(&random, 2);
     for (unsigned g = 0; g < o.gateway_count; g++) {
         o.gateway_refuses[g] = draw_window(&random, 16, HOUR_MS);
     }

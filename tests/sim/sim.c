@@ -149,6 +149,7 @@ static void init_params(struct sim *sim)
         .frames_max = o->frames_max,
         .time_limit_ms = o->time_limit_ms,
         .combine_setup = o->combine_setup,
+        .own_evidence = o->own_evidence,
         .leap_s = 18,
     };
     sim->params.block_ack_delay = deployment_block_ack_delay(o->device_count, 300);

@@ -73,7 +73,7 @@ struct sim_options {
     unsigned gateway_count;
     uint32_t uplink_interval_s;
     struct sim_faults faults;
-    bool combine_setup, choose_rows;
+    bool combine_setup, choose_rows, own_evidence;
     bool is_version_known;
     bool is_clock_unanswered; /* nobody answers AppTimeReq */
     bool has_tight_session;   /* the shortest TimeOut that holds the frames */

@@ -207,6 +207,7 @@ static struct deployment_params some_params(void)
         .time_limit_ms = 86400000,
         .setup_limit_ms = INT64_C(30) * 86400000,
         .combine_setup = true,
+        .own_evidence = true,
         .leap_s = -18,
     };
     const char *field = "";
@@ -543,6 +544,7 @@ static void expect_same_params(const struct deployment_params *a, const struct d
     SAME(a, b, time_limit_ms);
     SAME(a, b, combine_setup);
     SAME(a, b, choose_rows);
+    SAME(a, b, own_evidence);
     SAME(a, b, leap_s);
 }
 
