@@ -321,6 +321,7 @@ struct deployment_action {
                                /* each uncoded fragment is sent */                                 \
     X(NOTE_STOPPED, "stopped") /* value: enum reason why no further round follows */               \
     X(NOTE_PAUSED, "paused")   /* value: 1: paused, 0: goes on */                                  \
+    X(NOTE_NOT_COVERED, "not_covered") /* no gateway on the group has heard the device */          \
     X(NOTE_GATEWAYS, "gateways") /* value: gateways that are left on the group */                  \
     X(NOTE_REFUSALS, "refusals") /* value: frames that gateways refused so far, detail: the gap is */ \
                                  /* so many times as long now */

@@ -176,6 +176,23 @@ static void set_aside_the_rest(struct deployment *d)
     }
 }
 
+/* It may hear them all the same: it takes part, and the operator knows. */
+static void tell_who_is_not_covered(struct deployment *d)
+{
+    const struct transmission *t = &d->transmission;
+    unsigned chosen = 0;
+
+    for (unsigned g = 0; g < t->gateway_count; g++) {
+        chosen |= t->gateways[g].is_chosen ? 1u << g : 0;
+    }
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        const struct device *dev = &d->devices[i];
+        if (dev->stage == DEVICE_RECEIVING && (dev->gateways & chosen) == 0) {
+            note(d, i, NOTE_NOT_COVERED, 0, 0);
+        }
+    }
+}
+
 static int64_t first_emission_ms(const struct deployment *d)
 {
     return d->transmission.session_time_ms + DEPLOYMENT_SESSION_GUARD_MS;
@@ -196,6 +213,7 @@ enum transmission_state start_session_timer(struct deployment *d,
         return TRANSMISSION_START_SESSION;
     }
     set_aside_the_rest(d);
+    tell_who_is_not_covered(d);
     return d->stage_count[DEVICE_RECEIVING] > 0 ? TRANSMISSION_TRANSMIT : next_pass(d);
 }
 

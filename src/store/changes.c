@@ -338,6 +338,9 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
     case NOTE_JOIN:
         snprintf(text, size, "the device joined");
         break;
+    case NOTE_NOT_COVERED:
+        snprintf(text, size, "none of the gateways that send the fragments has heard the device");
+        break;
     case NOTE_GATEWAYS:
         snprintf(text, size, "%lld gateways are left on the group: the others hear no device that still receives",
                  value);

@@ -275,6 +275,56 @@ static void a_transmission_is_taken_over_with_a_group_of_its_own(void **state)
     free(memory);
 }
 
+/* Two devices are ready, and the one gateway on the group has heard the first only. */
+static void who_is_not_covered_is_told(void **state)
+{
+    struct deployment_params p = test_params(2);
+    void *memory = malloc(deployment_size(2));
+    struct deployment_note notes[8];
+    struct deployment_actions actions;
+    struct deployment *d;
+    struct device devices[2];
+    struct transmission t = {
+        .state = TRANSMISSION_START_SESSION,
+        .group_id = {{1}},
+        .has_group = true,
+        .has_gateways = true,
+        .gateway_count = 1,
+        .gateways = {{.id = 1, .is_chosen = true}},
+        .session_time_ms = 1000000,
+        .time_out = 15,
+        .session_number = 1,
+        .round = 1,
+        .repeat_count = 1,
+        .deadline_ms = 1008000,
+        .next_number = 1,
+        .last_number = 120,
+    };
+    unsigned told = 0;
+
+    (void)state;
+    assert_non_null(memory);
+    for (uint32_t i = 0; i < 2; i++) {
+        devices[i] = (struct device){.dev_eui = i + 1,
+                                     .deadline_ms = DEPLOYMENT_NEVER,
+                                     .stage = DEVICE_RECEIVING,
+                                     .gateways = i == 0};
+    }
+    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
+    deployment_step(d,
+                    &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = 1008000},
+                    &actions);
+    size_t count = deployment_take_notes(d, notes, 8);
+    for (size_t i = 0; i < count; i++) {
+        if (notes[i].kind == NOTE_NOT_COVERED) {
+            assert_int_equal(notes[i].device_index, 1);
+            told++;
+        }
+    }
+    assert_int_equal(told, 1);
+    free(memory);
+}
+
 /* The last of 60 devices, heard for the first time, says that none is missing: the others have shown
  * how such devices count. */
 static enum device_stage stage_in_company(bool own_evidence)
@@ -601,6 +651,7 @@ int main(void)
         cmocka_unit_test(block_ack_delay_grows_with_the_group),
         cmocka_unit_test(status_answers_are_read_by_the_rules_for_real_stacks),
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
+        cmocka_unit_test(who_is_not_covered_is_told),
         cmocka_unit_test(company_is_believed_unless_only_own_evidence_is_wanted),
         cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
         cmocka_unit_test(a_failed_take_over_is_not_forgotten_for_the_next),

@@ -182,6 +182,7 @@ void trace_note(const struct sim *sim, const struct deployment_note *n)
     case NOTE_PAUSED:
     case NOTE_REFUSALS:
     case NOTE_GATEWAYS:
+    case NOTE_NOT_COVERED:
     case NOTE_KIND_COUNT:
         break;
     }
