@@ -188,7 +188,9 @@ struct transmission {
     uint8_t failure_count; /* calls of the group that failed in a row */
     uint32_t refused_count; /* frames that a gateway refused, and told us */
     uint32_t refused_f_cnt; /* the last of them and 1; 0: none */
-    uint8_t refused_in_row, sent_in_row; /* results since one of the other kind */
+    uint16_t made_up_count; /* rows added in this round for refused frames */
+    uint8_t refusal_score;  /* rises with each refused frame, falls with each sent one */
+    uint8_t sent_in_row;    /* results since the last refused one */
     uint8_t slowness; /* the gap is 2^slowness times as long, for gateways that refuse */
     enum frame_kind frame_kind;
     enum frame_call frame_call;

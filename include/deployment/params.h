@@ -22,6 +22,7 @@
 #define DEPLOYMENT_ROUNDS_MAX   250
 #define DEPLOYMENT_SESSIONS_MAX 100
 #define DEPLOYMENT_REPAIRS_MAX  7
+#define DEPLOYMENT_DUTY_CYCLE_MIN 0.0001
 #define DEPLOYMENT_SESSION_GUARD_MS                                                                \
     8000 /* first frame after SessionTime: clock error and the opening */
 #define DEPLOYMENT_QUIET_MS                                                                        \
@@ -59,7 +60,7 @@ struct deployment_params {
     uint32_t margin_ms;             /* multicast_class_c_margin of the network server */
     uint32_t scheduler_interval_ms; /* its scheduler interval */
     uint32_t min_gap_ms;            /* the operator's minimum between two frames */
-    double duty_cycle;              /* share of time on air allowed, 0 < d <= 1 */
+    double duty_cycle;              /* share of time on air allowed, DEPLOYMENT_DUTY_CYCLE_MIN .. 1 */
     uint8_t gateways_max;  /* gateways on the group at most, 1 .. DEPLOYMENT_GATEWAYS_MAX */
     uint8_t gateway_count; /* given by the operator; 0: chosen from the devices' uplinks */
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];

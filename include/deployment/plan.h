@@ -53,7 +53,7 @@ struct plan_end {
 
 struct deployment_plan {
     struct plan_end ends[PLAN_CHANCE_COUNT];
-    unsigned fragments_for[4]; /* after so many 50, 90, 99, 99.9 % of the devices are done */
+    unsigned fragments_for[4]; /* after so many 50, 90, 99, 99.9 % are done; 0: never */
     unsigned round_count;
     struct plan_round rounds[PLAN_ROUNDS_MAX];
     double done;        /* share of the devices with all that is allowed */

@@ -36,6 +36,12 @@ bool reception_shows_all_lost(const struct reception_counts *counts);
 struct reception reception_estimate(const struct reception_counts *counts);
 
 /*
+ * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, where coded fragments are skipped: LoRaMac-node and LBM
+ * then count numbers that were never sent, so that `received` says little.
+ */
+double reception_loss_most(const struct reception_counts *counts);
+
+/*
  * The probability, 0..1, that `frame_count` further coded fragments leave the device without the
  * `rows` (> 0) that it needs. Counts that a row may bring nothing new, and that the loss is known
  * from `sent` fragments only.

@@ -172,5 +172,13 @@ out:
 
 enum exit_code plan_show(const struct args *args)
 {
+    for (const struct option *option = plan_options;
+         args->operand_count > 0 && option->kind != OPTION_END; option++) {
+        if (args_has(args, option->name)) {
+            complain("plan: --%s does not go with a deployment, whose draft says it all",
+                     option->name);
+            return EXIT_USAGE;
+        }
+    }
     return args->operand_count == 0 ? plan_offline(args) : deployment_plan_ask(args);
 }

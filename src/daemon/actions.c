@@ -286,10 +286,15 @@ static void on_booked(void *arg, enum err err, const char *text, int64_t start_m
         }
         report(call, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_DEFERRED,
                                                 .u.until_ms = start_ms});
-    } else if (is_ours) {
-        enqueue_frame(call->daemon, r, call);
-    } else {
+    } else if (!is_ours || deployment_get_transmission(r->d)->frame_call != FRAME_CALL_OPEN) {
+        free(call); /* aborted meanwhile */
+    } else if (!slot_is_ours(r->slot)) {
+        call->daemon->must_reload = true; /* with the lease ended it says nothing */
         free(call);
+    } else if (daemon_now_ms(call->daemon) > call->action.expires_ms) {
+        report(call, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_FRAME_FAILED});
+    } else {
+        enqueue_frame(call->daemon, r, call);
     }
 }
 
@@ -299,7 +304,7 @@ static bool takes_its_turn(struct running *r, int64_t now_ms, int64_t busy_ms)
     int64_t booked_ms = r->booked_ms;
 
     r->booked_ms = 0;
-    return booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms / 2;
+    return booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms;
 }
 
 static void send_frame(struct daemon *daemon, struct running *r, struct call *call)

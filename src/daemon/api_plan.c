@@ -75,6 +75,8 @@ void api_plan(void *arg, struct http_request *request)
     }
     if (cJSON_GetArraySize(problems) > 0) {
         answer_problems(request, problems);
+    } else if (daemon->plan_job_count >= PLAN_JOBS_MAX) {
+        http_answer_problem(request, 503, "other plans are being made: ask again", NULL, NULL);
     } else {
         plan_job_run(daemon, &question, on_bare_plan, call_new(daemon, request));
     }

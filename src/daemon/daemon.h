@@ -147,6 +147,7 @@ struct daemon {
     /* running */
     struct running *running;
     struct running *by_id[256]; /* by the id's first octet */
+    unsigned plan_job_count;
     uint64_t next_generation;
     struct device_entry *entries;
     size_t entry_capacity, entry_count;
@@ -287,6 +288,8 @@ struct plan_question {
     unsigned gateway_count;
     uint32_t uplink_interval_s;
 };
+/* So many of the API at a time: each may take seconds of a thread. */
+#define PLAN_JOBS_MAX 2
 /* `plan` stays the job's; NULL: the daemon is ending. */
 typedef void plan_job_fn(void *arg, const cJSON *plan);
 void plan_job_run(struct daemon *daemon, const struct plan_question *question, plan_job_fn *done,

@@ -5,6 +5,7 @@
 #include "daemon.h"
 
 struct plan_job {
+    struct daemon *daemon;
     uv_work_t work;
     struct plan_question question;
     struct plan_fleet fleet;
@@ -28,6 +29,7 @@ static void on_made(uv_work_t *work, int status)
                               : wish_plan_json(&q->wish, &q->params, &q->defaults, &job->fleet,
                                                &job->plan);
 
+    job->daemon->plan_job_count--;
     job->done(job->arg, plan);
     cJSON_Delete(plan);
     free(job);
@@ -41,7 +43,9 @@ void plan_job_run(struct daemon *daemon, const struct plan_question *question, p
     job->question = *question;
     job->fleet = wish_fleet(&question->wish, &question->params, &question->defaults,
                             question->gateway_count, question->uplink_interval_s);
+    job->daemon = daemon;
     job->done = done;
+    daemon->plan_job_count++;
     job->arg = arg;
     job->work.data = job;
     uv_queue_work(&daemon->loop, &job->work, make, on_made);

@@ -45,7 +45,13 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
 {
     struct reception_counts counts = counts_at(d, dev, dev->same_since);
 
-    return dev->same_since + reception_proof_frames(reception_estimate(&counts).loss);
+    double loss = reception_estimate(&counts).loss;
+
+    if (d->chosen_count > 0) {
+        double most = reception_loss_most(&counts);
+        loss = most > loss ? most : loss;
+    }
+    return dev->same_since + reception_proof_frames(loss);
 }
 
 /* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */

@@ -15,10 +15,22 @@
 /* A call is answered at once as a rule. One that was slow may have queued the frame just now. */
 #define ANSWERED_SOON_MS 1000
 
-/* So many refused frames in a row make it twice as slow, so many sent ones twice as fast again. */
+/*
+ * About so many refused frames in a row make it twice as slow, so many that were sent through all
+ * gateways twice as fast again. A refused frame weighs as much as so many that a gateway sent, and
+ * the more the more gateways send each.
+ */
 #define REFUSALS_TO_SLOW 3
-#define SENT_TO_SPEED_UP 20
+#define REFUSAL_WEIGHT   3
+#define SENT_TO_SPEED_UP 15
 #define SLOWNESS_MAX     3
+
+/* A refusal_score that no sum reaches: for this session it is not slowed down any more. */
+#define SLOWING_IS_IN_VAIN UINT8_MAX
+
+/* Rows that are added in a round. */
+#define MADE_UP_MIN   8
+#define MADE_UP_SHARE 8
 
 #define RESULT_AGE_MAX 64
 
@@ -186,41 +198,65 @@ void frame_retry(struct deployment *d)
     transmission_set_deadline(d, again_ms);
 }
 
-static void frame_was_refused(struct deployment *d, uint32_t f_cnt)
+/* Whoever is behind that gateway has lost it: one more row, however many gateways refused; not
+ * without end, the devices' answers tell the rest. */
+static void make_up_for(struct deployment *d, uint32_t f_cnt)
+{
+    struct transmission *t = &d->transmission;
+    unsigned most = MADE_UP_MIN + d->params.fragment_count / MADE_UP_SHARE;
+
+    if (d->params.rounds_max > 1 && t->made_up_count < most && t->next_number <= t->last_number &&
+        t->last_number < ordinal_max(d)) {
+        t->last_number++;
+        t->made_up_count++;
+    }
+    t->refused_f_cnt = f_cnt + 1;
+}
+
+static void frame_was_refused(struct deployment *d, uint32_t f_cnt, unsigned gateways)
 {
     struct transmission *t = &d->transmission;
 
     t->refused_count++;
     t->sent_in_row = 0;
-    t->refused_in_row++;
-    if (t->refused_in_row >= REFUSALS_TO_SLOW) {
-        t->refused_in_row = 0;
-        t->slowness = (uint8_t)(t->slowness + (t->slowness < SLOWNESS_MAX));
-        note(d, NOTE_NO_DEVICE, NOTE_REFUSALS, t->refused_count, 1u << t->slowness);
+    if (t->refused_f_cnt == f_cnt + 1) {
+        return; /* by another gateway, too */
     }
-    /* Whoever is behind that gateway has lost it: one more row, however many gateways refused; but
-     * not where hardly any gets through. */
-    if (t->refused_f_cnt != f_cnt + 1 && d->params.rounds_max > 1 && t->slowness < SLOWNESS_MAX &&
-        t->next_number <= t->last_number && t->last_number < ordinal_max(d)) {
-        t->last_number++;
+    make_up_for(d, f_cnt);
+    if (t->refusal_score == SLOWING_IS_IN_VAIN) {
+        return;
     }
-    t->refused_f_cnt = f_cnt + 1;
+    t->refusal_score = (uint8_t)(t->refusal_score + REFUSAL_WEIGHT * gateways);
+    if (t->refusal_score < REFUSALS_TO_SLOW * REFUSAL_WEIGHT * gateways) {
+        return;
+    }
+    if (t->slowness < SLOWNESS_MAX) {
+        t->slowness++;
+        t->refusal_score = 0;
+    } else { /* it has another reason, and whoever is behind other gateways need not wait */
+        t->slowness = 0;
+        t->refusal_score = SLOWING_IS_IN_VAIN;
+    }
+    note(d, NOTE_NO_DEVICE, NOTE_REFUSALS, t->refused_count, 1u << t->slowness);
 }
 
 void frame_result(struct deployment *d, const struct deployment_event *event)
 {
     struct transmission *t = &d->transmission;
     uint16_t age = (uint16_t)((uint16_t)t->f_cnt - event->u.result.f_cnt);
+    unsigned gateways = deployment_gateway_count(d);
 
     if (age > RESULT_AGE_MAX || age > t->f_cnt) {
         return; /* of another group, or long ago; age 0: the frame whose call is under way */
     }
     if (event->u.result.is_refused) {
-        frame_was_refused(d, t->f_cnt - age);
+        frame_was_refused(d, t->f_cnt - age, gateways);
     } else {
-        t->refused_in_row = 0;
+        if (t->refusal_score > 0 && t->refusal_score < SLOWING_IS_IN_VAIN) {
+            t->refusal_score--;
+        }
         t->sent_in_row++;
-        if (t->sent_in_row >= SENT_TO_SPEED_UP) {
+        if (t->sent_in_row >= SENT_TO_SPEED_UP * gateways || t->sent_in_row == UINT8_MAX) {
             t->sent_in_row = 0;
             t->slowness = (uint8_t)(t->slowness - (t->slowness > 0));
         }

@@ -51,7 +51,7 @@ enum err deployment_params_check(const struct deployment_params *p, const char *
         {"margin_ms", p->margin_ms, 1, 600000},
         {"scheduler_interval_ms", p->scheduler_interval_ms, 1, 600000},
         {"min_gap_ms", p->min_gap_ms, 0, 3600000},
-        {"duty_cycle", p->duty_cycle > 0.0 && p->duty_cycle <= 1.0, 1, 1},
+        {"duty_cycle", p->duty_cycle >= DEPLOYMENT_DUTY_CYCLE_MIN && p->duty_cycle <= 1.0, 1, 1},
         {"gateways_max", p->gateways_max, 1, DEPLOYMENT_GATEWAYS_MAX},
         {"gateway_count", p->gateway_count, 0, DEPLOYMENT_GATEWAYS_MAX},
         {"attempts_max", p->attempts_max, 1, DEPLOYMENT_ATTEMPTS_MAX},

@@ -66,6 +66,9 @@ static enum transmission_state plan_next(struct deployment *d, int64_t begin_ms)
     t->setup_started_ms = begin_ms;
     t->time_out = deployment_time_out(&d->params, deployment_gateway_count(d), planned_frames(d));
     t->has_gateways = false;
+    t->made_up_count = 0;
+    t->refusal_score = 0;
+    t->slowness = 0; /* gateways may have changed, and results may not come any more */
     t->has_status_request = false;
     t->is_unicast_status = false;
     t->failure_count = 0;

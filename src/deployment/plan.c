@@ -33,7 +33,6 @@ struct work {
     const struct plan_fleet *fleet;
     unsigned coded_max;
     double *done[PLAN_LOSSES_MAX]; /* for each loss: the share that is done, by coded fragments */
-    uint32_t devices[PLAN_LOSSES_MAX];
 };
 
 static double largest_loss(const struct plan_fleet *fleet)
@@ -108,7 +107,6 @@ static enum err find_odds(struct work *w, double *memory)
     }
     for (size_t i = 0; i < w->fleet->loss_count && err == ERR_OK; i++) {
         w->done[i] = memory + i * (w->coded_max + 1u);
-        w->devices[i] = (uint32_t)(w->fleet->losses[i].share * w->p->device_count + 0.5);
         odds.loss = w->fleet->losses[i].loss;
         err = fec_odds_done(&odds, scratch, w->done[i]);
     }
@@ -140,12 +138,7 @@ static double power(double base, uint32_t exponent)
 /* The probability that all are. */
 static double all_done(const struct work *w, unsigned coded)
 {
-    double done = 1.0;
-
-    for (size_t i = 0; i < w->fleet->loss_count; i++) {
-        done *= power(w->done[i][coded], w->devices[i]);
-    }
-    return done;
+    return power(share_done(w, coded), w->p->device_count);
 }
 
 typedef double measure_fn(const struct work *w, unsigned coded);
@@ -290,8 +283,9 @@ enum err deployment_plan(const struct deployment_params *p, const struct plan_fl
     plan.duty_used = (double)p->frame_airtime_ms / plan.gap_ms;
     plan.setup_ms = setup_ms(&w, false);
     for (size_t i = 0; i < sizeof(device_shares) / sizeof(device_shares[0]); i++) {
-        plan.fragments_for[i] =
-            p->fragment_count + coded_for(&w, share_done, device_shares[i]);
+        unsigned coded = coded_for(&w, share_done, device_shares[i]);
+        bool is_reached = share_done(&w, coded) >= device_shares[i];
+        plan.fragments_for[i] = is_reached ? p->fragment_count + coded : 0;
     }
     find_rounds(&w, &plan);
     for (enum plan_chance chance = PLAN_P50; chance < PLAN_CHANCE_COUNT; chance++) {
@@ -300,7 +294,7 @@ enum err deployment_plan(const struct deployment_params *p, const struct plan_fl
     }
     const struct plan_end *end = &plan.ends[PLAN_P50];
     plan.done =
-        plan.is_cut_short ? share_done(&w, end->fragments - p->fragment_count) : 1.0;
+        share_done(&w, plan.is_cut_short ? end->fragments - p->fragment_count : w.coded_max);
     plan.charge_mah =
         fleet->receive_ma * end->sessions * (double)(INT64_C(1000) << p->time_out) / MS_PER_HOUR;
     *ret = plan;

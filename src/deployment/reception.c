@@ -51,6 +51,15 @@ bool reception_shows_all_lost(const struct reception_counts *c)
     return c->missing * (double)c->sent >= LOST_SHARE * lost_of(c) * (double)c->fragment_count;
 }
 
+double reception_loss_most(const struct reception_counts *c)
+{
+    /* LBM: the last number less the uncoded ones lost. LoRaMac-node: these, as MissingFrag. */
+    unsigned behind = c->number_max > c->received ? c->number_max - c->received : 0;
+    unsigned lost = behind > c->missing ? behind : c->missing;
+
+    return clamp_loss((double)lost / c->fragment_count);
+}
+
 struct reception reception_estimate(const struct reception_counts *c)
 {
     assert(c->fragment_count > 0 && c->sent > 0);
@@ -58,7 +67,10 @@ struct reception reception_estimate(const struct reception_counts *c)
         return read_last_and_lost(c);
     }
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
-    struct reception r = {.loss = clamp_loss((double)lost_of(c) / c->sent)};
+    /* Who counts down, as LBM does, leaves the coded ones that it lost out of its count. */
+    bool is_of_all = c->is_repeated || reception_shows_all_lost(c);
+    struct reception r = {
+        .loss = clamp_loss((double)lost_of(c) / (is_of_all ? c->sent : c->fragment_count))};
 
     if (c->is_repeated) {
         /* By the specification MissingFrag stays until the block is solved. */
@@ -69,8 +81,9 @@ struct reception reception_estimate(const struct reception_counts *c)
     }
     /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
      * ago: whether its count moves will tell. */
+    bool counts_numbers = c->received > c->sent + ON_ITS_WAY; /* of fragments that were skipped */
     if (c->received >= c->fragment_count + SURPLUS) {
-        r.rows = 0;
+        r.rows = counts_numbers ? c->missing : 0;
         return r;
     }
     /* Counted down, MissingFrag says itself what is needed. */
@@ -101,9 +114,11 @@ double reception_open(const struct reception *r, unsigned sent, unsigned frame_c
 unsigned reception_proof_frames(double loss)
 {
     unsigned frames = 0;
+    double chance = 1.0;
 
     loss = clamp_loss(loss);
-    for (double chance = 1.0; chance > PROOF_CHANCE; chance *= loss) {
+    while (chance > PROOF_CHANCE) {
+        chance *= loss;
         frames++;
     }
     return frames > PROOF_FRAMES_MIN ? frames : PROOF_FRAMES_MIN;

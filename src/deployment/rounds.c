@@ -216,6 +216,7 @@ static enum transmission_state begin_round(struct deployment *d)
     note(d, NOTE_NO_DEVICE, NOTE_ROUND, t->round, t->last_number);
     t->has_status_request = false;
     t->is_unicast_status = false;
+    t->made_up_count = 0;
     if (t->next_number <= t->last_number) {
         if (gateways_shrink(d)) {
             t->has_gateways = false; /* before the next fragment */

@@ -56,7 +56,11 @@ static void add_shares(cJSON *object, const struct plan_fleet *fleet,
     cJSON *shares = must(cJSON_AddObjectToObject(object, "fragments_for"));
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        add(shares, names[i], plan->fragments_for[i]);
+        if (plan->fragments_for[i] > 0) {
+            add(shares, names[i], plan->fragments_for[i]);
+        } else {
+            must(cJSON_AddNullToObject(shares, names[i]));
+        }
     }
     cJSON *rounds = must(cJSON_AddArrayToObject(object, "rounds"));
     for (unsigned i = 0; i < plan->round_count; i++) {

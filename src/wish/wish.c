@@ -192,12 +192,12 @@ static void read_duty_cycle(const cJSON *object, cJSON *problems, struct wish *w
 {
     const cJSON *item = given(object, "duty_cycle");
 
-    if (item != NULL && cJSON_IsNumber(item) && item->valuedouble > 0.0 &&
+    if (item != NULL && cJSON_IsNumber(item) && item->valuedouble >= DEPLOYMENT_DUTY_CYCLE_MIN &&
         item->valuedouble <= 1.0) {
         wish->duty_cycle = item->valuedouble;
     } else if (item != NULL) {
         problem_add(problems, "duty_cycle", 0,
-                    "duty_cycle must be a share above 0 and up to 1, as 0.01");
+                    "duty_cycle must be a share from %g to 1", DEPLOYMENT_DUTY_CYCLE_MIN);
     }
     wish->override_duty_cycle = read_bool(object, "override_duty_cycle", problems);
 }

@@ -245,13 +245,13 @@ static void refused_frames_are_made_up_for_and_slow_down(void **state)
     }
     assert_int_equal(now->refused_count, 6);
     assert_int_equal(now->last_number, last + 3);
-    assert_int_equal(now->slowness, 2);
+    assert_int_equal(now->slowness, 1);
     event.u.result.f_cnt = 65400; /* long ago, or of another group */
     deployment_step(d, &event, &actions);
     assert_int_equal(now->refused_count, 6);
     event.u.result.f_cnt = 65529;
     event.u.result.is_refused = false;
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < 20; i++) {
         deployment_step(d, &event, &actions);
     }
     assert_int_equal(now->slowness, 0);
@@ -260,8 +260,8 @@ static void refused_frames_are_made_up_for_and_slow_down(void **state)
         event.u.result.is_refused = true;
         deployment_step(d, &event, &actions);
     }
-    assert_int_equal(now->slowness, 3);
-    assert_true(now->last_number < last + 15);
+    assert_int_equal(now->slowness, 0); /* having been 1, 2 and 3: it does not help */
+    assert_true(now->last_number <= last + 3 + 8 + 100 / 8);
     free(memory);
 }
 

@@ -3,7 +3,7 @@ import base64
 import json
 import unittest
 
-from e2e import EndToEnd
+from e2e import EndToEnd, image
 from listen import Listener
 
 SCENARIO = """
@@ -14,10 +14,10 @@ lost_gateway_acks = 0.1;
 gateway_rejects = 0.05;
 """
 
-# In the session, which begins after about 780 s.
+# In the session, which begins after 780 s and what the start takes, at this clock rate.
 REFUSING = """
 gateway_topics = "eu868";
-refuse = ( { gateway = 0; from = 800; to = 950; status = "DUTY_CYCLE_OVERFLOW"; } );
+refuse = ( { gateway = 0; from = 800; to = 1400; status = "DUTY_CYCLE_OVERFLOW"; } );
 """
 
 
@@ -78,7 +78,7 @@ class Gateways(EndToEnd):
         self.rig.extra_config = 'gateways: { topic_prefixes = ["eu868"]; };'
         self.start_all("--devices", "6", "--uplink-interval", "60", "--kind", "letter", *options, "--scenario",
                        self.rig.write("refusing.conf", REFUSING))
-        deployment = self.create("--data-rate", "5")
+        deployment = self.create("--data-rate", "5", image_id=self.add_image(image(8000)))
         self.rig.ctl("deployment", "start", deployment)
         self.wait_until(deployment, lambda shown: (shown["slowed"] or 1) > 1)
         ended = self.wait_for_end(deployment)

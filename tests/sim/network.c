@@ -142,7 +142,7 @@ static bool waits_for_its_turn(struct sim *sim)
 
     sim->booked_ms = 0;
     if (!sim->options.shares_air ||
-        (booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms / 2)) {
+        (booked_ms > 0 && now_ms >= booked_ms && now_ms <= booked_ms + busy_ms)) {
         return false;
     }
     int64_t start_ms = t->frame_emission_ms > sim->air_free_ms ? t->frame_emission_ms

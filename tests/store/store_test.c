@@ -574,7 +574,8 @@ static void expect_same_transmission(const struct transmission *a, const struct 
     SAME(a, b, repeat_index);
     SAME(a, b, refused_count);
     SAME(a, b, refused_f_cnt);
-    SAME(a, b, refused_in_row);
+    SAME(a, b, made_up_count);
+    SAME(a, b, refusal_score);
     SAME(a, b, sent_in_row);
     SAME(a, b, slowness);
     SAME(a, b, is_paused);

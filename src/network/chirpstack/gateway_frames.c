@@ -146,9 +146,9 @@ static const struct {
     {"INTERNAL_ERROR", NETWORK_TX_INTERNAL},
     {"DUTY_CYCLE_OVERFLOW", NETWORK_TX_DUTY_CYCLE},
 };
-#define STATUS_COUNT (sizeof(statuses) / sizeof(statuses[0]))
+static const size_t status_count = sizeof(statuses) / sizeof(statuses[0]);
 
-/* Names, numbers, or nothing for 0; STATUS_COUNT: none of them. */
+/* Names, numbers, or nothing for 0; status_count: none of them. */
 static size_t status_of_json(const cJSON *item)
 {
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(item, "status");
@@ -158,21 +158,21 @@ static size_t status_of_json(const cJSON *item)
         return 0;
     }
     if (cJSON_IsNumber(status)) {
-        bool is_known = status->valuedouble >= 0.0 && status->valuedouble < (double)STATUS_COUNT;
-        return is_known ? (size_t)status->valuedouble : STATUS_COUNT;
+        bool is_known = status->valuedouble >= 0.0 && status->valuedouble < (double)status_count;
+        return is_known ? (size_t)status->valuedouble : status_count;
     }
-    for (size_t i = 0; name != NULL && i < STATUS_COUNT; i++) {
+    for (size_t i = 0; name != NULL && i < status_count; i++) {
         if (strcmp(statuses[i].name, name) == 0) {
             return i;
         }
     }
-    return STATUS_COUNT;
+    return status_count;
 }
 
 /* True: this item's status is the answer. */
 static bool take_status(size_t status, struct gateway_ack *ret)
 {
-    if (status >= STATUS_COUNT) {
+    if (status >= status_count) {
         ret->tx = NETWORK_TX_INTERNAL; /* one that is newer than this program */
         return true;
     }
