@@ -146,7 +146,9 @@ static void print_airtime(const cJSON *json)
     table_print(&table, stdout);
 }
 
-enum exit_code airtime_show(const struct args *args)
+/* What GET `path` answers, for people or as it is. */
+static enum exit_code show(const struct args *args, const char *path,
+                           void (*print)(const cJSON *json))
 {
     struct answer answer = {0};
     enum exit_code code;
@@ -154,30 +156,22 @@ enum exit_code airtime_show(const struct args *args)
 
     if (!api)
         return code;
-    code = api_call(api, "GET", "/api/v1/airtime", NULL, NULL, 0, &answer);
+    code = api_call(api, "GET", path, NULL, NULL, 0, &answer);
     if (code == EXIT_DONE && args_has(args, "json"))
         puts(answer.body);
     else if (code == EXIT_DONE)
-        print_airtime(answer.json);
+        print(answer.json);
     answer_release(&answer);
     api_free(api);
     return code;
 }
 
+enum exit_code airtime_show(const struct args *args)
+{
+    return show(args, "/api/v1/airtime", print_airtime);
+}
+
 enum exit_code status_show(const struct args *args)
 {
-    struct answer answer = {0};
-    enum exit_code code;
-    struct api *api = api_new(args, &code);
-
-    if (!api)
-        return code;
-    code = api_call(api, "GET", "/api/v1/status", NULL, NULL, 0, &answer);
-    if (code == EXIT_DONE && args_has(args, "json"))
-        puts(answer.body);
-    else if (code == EXIT_DONE)
-        print_status(answer.json);
-    answer_release(&answer);
-    api_free(api);
-    return code;
+    return show(args, "/api/v1/status", print_status);
 }

@@ -5,6 +5,8 @@ from e2e import EndToEnd, image
 
 
 class Plan(EndToEnd):
+    rate = 500.0
+
     def test_what_is_planned_is_what_it_takes(self):
         self.start_all("--devices", "200", "--uplink-interval", "300", "--loss", "0.1", "--gateways", "3",
                        "--heard-by", "1", "--kind", "letter")
