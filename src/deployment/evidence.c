@@ -46,8 +46,10 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
     struct reception_counts counts = counts_at(d, dev, dev->same_since);
 
     double loss = reception_estimate(&counts).loss;
+    double uncoded = (double)dev->missing_count / d->params.fragment_count;
 
-    if (d->chosen_count > 0) {
+    loss = uncoded > loss ? uncoded : loss; /* an LBM that has recovered none yet */
+    if (d->chosen_count > 0 && dev->missing_count > 0) { /* else it is none of those, or done */
         double most = reception_loss_most(&counts);
         loss = most > loss ? most : loss;
     }
@@ -127,6 +129,14 @@ bool takes_nothing(const struct deployment *d, const struct device *dev)
 
 /* planning */
 
+/* It lacks a row at most, and took nothing of what came lately: it is probably complete, as an LBM
+ * that lost nothing and says "one missing", and must be seen to drop enough. */
+static bool stands_at_the_end(const struct deployment *d, const struct device *dev,
+                              const struct reception *r)
+{
+    return r->rows <= 1 && !has_said_incomplete(d, dev) && dev->counted_at > dev->same_since;
+}
+
 double open_devices(const struct deployment *d, unsigned number)
 {
     double open = 0.0;
@@ -139,7 +149,7 @@ double open_devices(const struct deployment *d, unsigned number)
         struct reception r = reception_of(d, dev);
         unsigned sent = dev->counted_at > 0 ? dev->counted_at : 1u;
         r.loss = recent_loss(dev);
-        if (r.rows > 0) {
+        if (r.rows > 0 && !stands_at_the_end(d, dev, &r)) {
             open += reception_open(&r, sent, number > sent ? number - sent : 0);
         } else {
             open += proof_number(d, dev) > number;

@@ -49,6 +49,30 @@ static void whoever_has_all_or_may_have_it_needs_no_row(void **state)
     assert_int_equal(estimate(700, 700, 570, 50).rows, 0); /* LoRaMac-node, complete long ago */
 }
 
+/* Chosen rows: 55 fragments were sent, the last of them has the number 80. */
+static void skipped_numbers_hide_losses(void **state)
+{
+    (void)state;
+    struct reception_counts lbm = {.fragment_count = 50,
+                                   .sent = 55,
+                                   .number_max = 80,
+                                   .received = 55, /* 80 less 25 */
+                                   .missing = 22};
+    struct reception_counts loramac = {.fragment_count = 50,
+                                       .sent = 55,
+                                       .number_max = 80,
+                                       .received = 80,
+                                       .missing = 4};
+
+    assert_true(reception_estimate(&lbm).loss < 0.01);
+    assert_true(reception_loss_most(&lbm) >= 0.5);
+    assert_true(reception_loss_most(&loramac) < 0.1);
+    lbm.received = 62; /* more than were sent: surely numbers */
+    lbm.missing = 7;
+    lbm.sent = 60;
+    assert_int_equal(reception_estimate(&lbm).rows, 7);
+}
+
 static void more_fragments_leave_fewer_open(void **state)
 {
     (void)state;
@@ -154,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_stack_is_read_as_it_counts),
         cmocka_unit_test(whoever_has_all_or_may_have_it_needs_no_row),
+        cmocka_unit_test(skipped_numbers_hide_losses),
         cmocka_unit_test(more_fragments_leave_fewer_open),
         cmocka_unit_test(a_count_that_stays_is_proof_after_so_many),
         cmocka_unit_test(repeats_bring_the_losses_below_what_is_held),
