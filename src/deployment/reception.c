@@ -87,7 +87,7 @@ struct reception reception_estimate(const struct reception_counts *c)
      * ago: whether its count moves will tell. */
     bool counts_numbers = c->received > c->sent + ON_ITS_WAY; /* of fragments that were skipped */
     if (c->received >= c->fragment_count + SURPLUS) {
-        r.rows = counts_numbers ? c->missing : 0;
+        r.rows = counts_numbers && c->missing > 0 ? 1 : 0;
         return r;
     }
     /* Counted down, MissingFrag says itself what is needed. */

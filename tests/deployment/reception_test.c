@@ -70,7 +70,7 @@ static void skipped_numbers_hide_losses(void **state)
     lbm.received = 62; /* more than were sent: surely numbers */
     lbm.missing = 7;
     lbm.sent = 60;
-    assert_int_equal(reception_estimate(&lbm).rows, 7);
+    assert_int_equal(reception_estimate(&lbm).rows, 1); /* how many more, the next round tells */
 }
 
 static void more_fragments_leave_fewer_open(void **state)
