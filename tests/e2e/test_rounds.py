@@ -26,10 +26,12 @@ class Rounds(EndToEnd):
 
     def test_a_small_memory_gets_a_further_pass(self):
         self.start_all("--devices", "3", "--uplink-interval", "60", "--loss", "0.3", "--device-limit", "4", "--kind", "lbm")
-        deployment = self.create("--data-rate", "5", "--unicast-attempts", "20")
+        # A pass is planned for 98 of 100 such devices: one that loses a fifth fragment needs another one.
+        deployment = self.create("--data-rate", "5", "--unicast-attempts", "20", "--repair-passes", "4")
         self.rig.ctl("deployment", "start", deployment)
         ended = self.wait_for_end(deployment)
-        self.assertEqual((ended["state"], ended["repair_number"]), ("completed", 1))
+        self.assertEqual(ended["state"], "completed")
+        self.assertGreaterEqual(ended["repair_number"], 1)
         report = self.rig.report()
         self.assertEqual({d["sha256"] for d in report["devices"]}, {hashlib.sha256(self.data).hexdigest()})
 
