@@ -173,25 +173,26 @@ struct transmission {
     int64_t next_emission_ms; /* not before this may the next frame be on air */
     uint32_t f_cnt;           /* counter of the next frame */
     uint32_t frame_count;     /* frames enqueued, for the operator */
-    /* Fragments are counted in the order in which they are sent; deployment_fragment_number() is N. */
-    uint16_t next_number;     /* of the next fragment */
-    uint16_t last_number;     /* of the last fragment that is planned */
-    uint16_t asked_number;    /* fragments enqueued before the latest multicast status request */
-    int64_t status_until_ms;  /* until when its answers are waited for */
-    uint8_t round;            /* of this pass, from 1 */
-    uint8_t session_number;   /* class C sessions before and with the present one */
-    uint8_t repair_number;    /* passes before the present one */
-    uint8_t repeat_count;     /* times that each uncoded fragment of this pass is sent */
-    uint8_t repeat_index;     /* times that the next fragment was sent already */
+    /* Fragments are counted in the order in which they are sent; deployment_fragment_number() is N.
+     */
+    uint16_t next_number;    /* of the next fragment */
+    uint16_t last_number;    /* of the last fragment that is planned */
+    uint16_t asked_number;   /* fragments enqueued before the latest multicast status request */
+    int64_t status_until_ms; /* until when its answers are waited for */
+    uint8_t round;           /* of this pass, from 1 */
+    uint8_t session_number;  /* class C sessions before and with the present one */
+    uint8_t repair_number;   /* passes before the present one */
+    uint8_t repeat_count;    /* times that each uncoded fragment of this pass is sent */
+    uint8_t repeat_index;    /* times that the next fragment was sent already */
     bool is_paused;
-    int64_t paused_ms;     /* since when */
-    uint8_t failure_count; /* calls of the group that failed in a row */
+    int64_t paused_ms;      /* since when */
+    uint8_t failure_count;  /* calls of the group that failed in a row */
     uint32_t refused_count; /* frames that a gateway refused, and told us */
     uint32_t refused_f_cnt; /* the last of them and 1; 0: none */
     uint16_t made_up_count; /* rows added in this round for refused frames */
     uint8_t refusal_score;  /* rises with each refused frame, falls with each sent one */
     uint8_t sent_in_row;    /* results since the last refused one */
-    uint8_t slowness; /* the gap is 2^slowness times as long, for gateways that refuse */
+    uint8_t slowness;       /* the gap is 2^slowness times as long, for gateways that refuse */
     enum frame_kind frame_kind;
     enum frame_call frame_call;
     int64_t frame_emission_ms; /* planned emission of the frame that is under way */
@@ -216,9 +217,9 @@ enum deployment_event_kind {
     DEPLOYMENT_EVENT_GROUP_FAILED,  /* creating, gateways or deleting failed; u.is_final */
     DEPLOYMENT_EVENT_GATEWAYS_SET,
     DEPLOYMENT_EVENT_GROUP_DELETED,
-    DEPLOYMENT_EVENT_FRAME_QUEUED,  /* u.f_cnt: the counter that Enqueue returned */
-    DEPLOYMENT_EVENT_FRAME_FAILED,  /* certainly not queued; u.is_final: the group is gone */
-    DEPLOYMENT_EVENT_FRAME_UNKNOWN, /* perhaps queued; a call deadline has passed since */
+    DEPLOYMENT_EVENT_FRAME_QUEUED,   /* u.f_cnt: the counter that Enqueue returned */
+    DEPLOYMENT_EVENT_FRAME_FAILED,   /* certainly not queued; u.is_final: the group is gone */
+    DEPLOYMENT_EVENT_FRAME_UNKNOWN,  /* perhaps queued; a call deadline has passed since */
     DEPLOYMENT_EVENT_FRAME_DEFERRED, /* not queued: the gateways are others' until u.until_ms */
     DEPLOYMENT_EVENT_FRAME_RESULT,   /* u.result: what a gateway did with a frame */
     DEPLOYMENT_EVENT_COUNTER,   /* u.f_cnt: the group's next counter, read after FRAME_UNKNOWN */
@@ -315,18 +316,19 @@ struct deployment_action {
     X(NOTE_BAD_ANSWER, "bad_answer")       /* value: FPort; the payload could not be read */       \
     X(NOTE_COUNTER_JUMP, "counter_jump")   /* value: counter returned, detail: expected */         \
     X(NOTE_SESSION_MOVED, "session_moved") /* value: new SessionTime, Unix seconds */              \
-    X(NOTE_TAKEN_OVER, "taken_over")       /* value: N of the next fragment, detail: sent anew */  \
-    X(NOTE_SESSION_FULL, "session_full")   /* value: N of the first fragment not sent */           \
-    X(NOTE_ROUND, "round")     /* value: the round that begins, detail: N of its last row */       \
+    X(NOTE_TAKEN_OVER, "taken_over")       /* value: the next fragment,      detail: sent anew */  \
+    X(NOTE_SESSION_FULL, "session_full")   /* value: the first fragment not sent      */           \
+    X(NOTE_ROUND, "round")     /* value: the round that begins, detail: its last fragment */       \
     X(NOTE_SESSION, "session") /* value: number of the session that is planned */                  \
     X(NOTE_REPAIR, "repair")   /* value: devices of the pass that begins, detail: how often */     \
                                /* each uncoded fragment is sent */                                 \
     X(NOTE_STOPPED, "stopped") /* value: enum reason why no further round follows */               \
     X(NOTE_PAUSED, "paused")   /* value: 1: paused, 0: goes on */                                  \
     X(NOTE_NOT_COVERED, "not_covered") /* no gateway on the group has heard the device */          \
-    X(NOTE_GATEWAYS, "gateways") /* value: gateways that are left on the group */                  \
-    X(NOTE_REFUSALS, "refusals") /* value: frames that gateways refused so far, detail: the gap is */ \
-                                 /* so many times as long now */
+    X(NOTE_GATEWAYS, "gateways")       /* value: gateways that are left on the group */            \
+    X(NOTE_REFUSALS,                                                                               \
+      "refusals") /* value: frames that gateways refused so far, detail: the gap is */             \
+                  /* so many times as long now */
 
 enum note_kind {
 #define NOTE_ENUM(code, name) code,

@@ -1,8 +1,9 @@
 /*
- * plan.h - what a deployment will probably take: frames, airtime, hours, sessions, and how many devices are done by when.
+ * plan.h - what a deployment will probably take: frames, airtime, hours, sessions, and how many
+ * devices are done by when.
  *
- * Pure. It follows from the parameters and from what is assumed of the devices; the rounds then send what the devices
- * really lack.
+ * Pure. It follows from the parameters and from what is assumed of the devices; the rounds then
+ * send what the devices really lack.
  */
 #ifndef DEPLOYMENT_PLAN_H
 #define DEPLOYMENT_PLAN_H
@@ -35,12 +36,7 @@ struct plan_round {
 };
 
 /* A part of the whole: this is enough with 50, 90 and 99 of 100 such deployments. */
-enum plan_chance {
-    PLAN_P50,
-    PLAN_P90,
-    PLAN_P99,
-    PLAN_CHANCE_COUNT
-};
+enum plan_chance { PLAN_P50, PLAN_P90, PLAN_P99, PLAN_CHANCE_COUNT };
 
 /* What one deployment takes until nobody needs more. */
 struct plan_end {
@@ -56,19 +52,20 @@ struct deployment_plan {
     unsigned fragments_for[4]; /* after so many 50, 90, 99, 99.9 % are done; 0: never */
     unsigned round_count;
     struct plan_round rounds[PLAN_ROUNDS_MAX];
-    double done;        /* share of the devices with all that is allowed */
-    uint32_t gap_ms;    /* between two frames */
-    double duty_used;   /* share of the time that each gateway is on air during a session */
-    int64_t setup_ms;   /* from the start to SessionTime */
-    double charge_mah;  /* of each device, for its receiver during the sessions */
-    bool is_cut_short;  /* rounds, sessions, budget or time limit end it before all are done (P50) */
+    double done;       /* share of the devices with all that is allowed */
+    uint32_t gap_ms;   /* between two frames */
+    double duty_used;  /* share of the time that each gateway is on air during a session */
+    int64_t setup_ms;  /* from the start to SessionTime */
+    double charge_mah; /* of each device, for its receiver during the sessions */
+    bool is_cut_short; /* rounds, sessions, budget or time limit end it before all are done (P50) */
 };
 
 /* Octets of scratch memory for deployment_plan(). */
 size_t deployment_plan_size(const struct deployment_params *p, const struct plan_fleet *fleet);
 
 /*
- * `p` has passed deployment_params_check(). `scratch`: deployment_plan_size() octets, aligned for double.
+ * `p` has passed deployment_params_check(). `scratch`: deployment_plan_size() octets, aligned for
+ * double.
  *
  * ERR_RANGE  a member of `fleet` is out of its range
  */

@@ -36,8 +36,9 @@ bool reception_shows_all_lost(const struct reception_counts *counts);
 struct reception reception_estimate(const struct reception_counts *counts);
 
 /*
- * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, where coded fragments are skipped: LoRaMac-node and LBM
- * then count numbers that were never sent, so that `received` says little.
+ * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, where coded fragments are
+ * skipped: LoRaMac-node and LBM then count numbers that were never sent, so that `received` says
+ * little.
  */
 double reception_loss_most(const struct reception_counts *counts);
 

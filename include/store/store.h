@@ -174,7 +174,7 @@ struct store_start {
     const char *mc_key_id;
     const uint8_t *mc_key_sealed;
     size_t mc_key_sealed_size;
-    const char *plan_json;     /* wish_plan() */
+    const char *plan_json;     /* wish_plan_json() */
     const char *warnings_json; /* problems that do not keep it from starting */
 };
 /* Makes the deployment running and the request done. ERR_WRONG_STATE: it is not a draft (any more).
@@ -196,8 +196,8 @@ void store_start_failed(struct store *store, const struct store_fence *fence,
                         const char *detail, const char *problems_json, store_done_fn *done,
                         void *arg);
 
-/* A plan was asked for: kept with the request, which is done, or failed where there are problems. `plan_json` NULL:
- * there is none. */
+/* A plan was asked for: kept with the request, which is done, or failed where there are problems.
+ * `plan_json` NULL: there is none. */
 void store_planned(struct store *store, const struct store_fence *fence,
                    const struct uuid *request_id, bool is_done, const char *problems_json,
                    const char *plan_json, store_done_fn *done, void *arg);
@@ -215,11 +215,12 @@ struct store_airtime {
 };
 /* `start_ms` 0 with an error. */
 typedef void store_airtime_fn(void *arg, enum err err, const char *text, int64_t start_ms);
-/* Books a frame in the ledger that all daemons share; `start_ms` is when it may be on air, at now_ms or later. */
+/* Books a frame in the ledger that all daemons share; `start_ms` is when it may be on air, at
+ * now_ms or later. */
 void store_book_airtime(struct store *store, const struct store_airtime *frame,
                         store_airtime_fn *done, void *arg);
-/* JSON {"gateways": [{"gateway_id", "band", "hour_airtime_ms", "hour_frames", "day_airtime_ms", "free_in_ms"}]} of all
- * that sent within a day before `now_ms`. */
+/* JSON {"gateways": [{"gateway_id", "band", "hour_airtime_ms", "hour_frames", "day_airtime_ms",
+ * "free_in_ms"}]} of all that sent within a day before `now_ms`. */
 void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
 /* Forgets what was booked more than two days before `now_ms`. */
 void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);

@@ -42,8 +42,8 @@ struct wish {
     bool has_repair_passes;
     unsigned repair_passes;
     double airtime_budget_s, time_limit_s; /* 0: none */
-    int64_t setup_deadline_s;  /* 0: default */
-    unsigned quorum_percent;   /* 0: default */
+    int64_t setup_deadline_s;              /* 0: default */
+    unsigned quorum_percent;               /* 0: default */
     uint32_t min_gap_ms;
     uint8_t descriptor[4];
     uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];

@@ -198,8 +198,8 @@ extern const struct option fragments_options[];
 extern const struct option plan_options[];
 extern const struct option keys_options[];
 
-/* wish.c: asks the daemon for `kind` (start ...) and follows the request until it is `done` (NULL: nothing is to be
- * said then). */
+/* wish.c: asks the daemon for `kind` (start ...) and follows the request until it is `done` (NULL:
+ * nothing is to be said then). */
 enum exit_code ask_daemon(struct api *api, const struct args *args, const char *id,
                           const char *kind, const char *done);
 

@@ -51,9 +51,8 @@ static void print_chances(const cJSON *plan)
     struct table table;
 
     table_init(&table, 6);
-    for (const char *const *title =
-             (const char *const[]){"ENOUGH FOR", "FRAMES", "FRAGMENTS", "ON AIR", "TIME",
-                                   "SESSIONS", NULL};
+    for (const char *const *title = (const char *const[]){"ENOUGH FOR", "FRAMES", "FRAGMENTS",
+                                                          "ON AIR", "TIME", "SESSIONS", NULL};
          *title; title++)
         table_add(&table, *title);
     for (size_t i = 0; i < 3; i++) {

@@ -64,7 +64,7 @@ void api_plan(void *arg, struct http_request *request)
     read_plan_member(json, 1, 1, DEPLOYMENT_DEVICES_MAX, 1, problems, &values[1]);
     read_plan_member(json, 2, 1, DEPLOYMENT_GATEWAYS_MAX, 1, problems, &values[2]);
     read_plan_member(json, 3, 1, 2592000, (double)defaults->uplink_interval_s, problems,
-                           &values[3]);
+                     &values[3]);
     if (cJSON_GetArraySize(problems) == 0) {
         facts.image_size = (size_t)values[0];
         facts.device_count = (uint32_t)values[1];

@@ -25,9 +25,9 @@ static void on_made(uv_work_t *work, int status)
 {
     struct plan_job *job = work->data;
     const struct plan_question *q = &job->question;
-    cJSON *plan = status != 0 ? NULL
-                              : wish_plan_json(&q->wish, &q->params, &q->defaults, &job->fleet,
-                                               &job->plan);
+    cJSON *plan = status != 0
+                      ? NULL
+                      : wish_plan_json(&q->wish, &q->params, &q->defaults, &job->fleet, &job->plan);
 
     job->daemon->plan_job_count--;
     job->done(job->arg, plan);

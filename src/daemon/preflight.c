@@ -32,8 +32,8 @@ struct preflight {
     struct candidate *candidates;
     size_t count, next, in_flight;
     cJSON *problems;
-    bool is_plan;     /* only asked for */
-    bool is_given_up; /* the network server does not answer */
+    bool is_plan;        /* only asked for */
+    bool is_given_up;    /* the network server does not answer */
     size_t online_count; /* gateways */
     struct preflight_profile {
         struct uuid id;

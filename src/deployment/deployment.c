@@ -290,10 +290,11 @@ static bool is_sane_transmission(const struct deployment_params *p, const struct
            (unsigned)t->resume_state < TRANSMISSION_STATE_COUNT &&
            (t->state != TRANSMISSION_TAKE_OVER || t->resume_state == TRANSMISSION_TRANSMIT ||
             t->resume_state == TRANSMISSION_STATUS) &&
-           t->time_out <= 15 && t->slowness <= 3 && t->repeat_count >= 1 && t->repeat_index < t->repeat_count &&
-           t->asked_number < t->next_number && is_time(t->status_until_ms) &&
-           is_time(t->setup_started_ms) && is_time(t->last_session_ms) && is_time(t->paused_ms) &&
-           is_time(t->started_ms) && is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
+           t->time_out <= 15 && t->slowness <= SLOWNESS_MAX && t->repeat_count >= 1 &&
+           t->repeat_index < t->repeat_count && t->asked_number < t->next_number &&
+           is_time(t->status_until_ms) && is_time(t->setup_started_ms) &&
+           is_time(t->last_session_ms) && is_time(t->paused_ms) && is_time(t->started_ms) &&
+           is_time(t->session_time_ms) && is_time(t->next_emission_ms) &&
            is_time(t->frame_emission_ms) && is_deadline(t->deadline_ms);
 }
 

@@ -1,8 +1,5 @@
 #include "evidence.h"
 
-/* A round is planned so that probably less than one device in two rounds needs another. */
-#define OPEN_MAX 0.5
-
 /* Of struct device: loss. */
 #define LOSS_UNIT 255.0
 
@@ -11,8 +8,7 @@
 
 #define FIRST_LOSS_MAX 0.3
 
-#define COMPANY_MIN   50 /* devices that have shown how they count, ... */
-#define COMPANY_RATIO 8  /* ... for each one that is in doubt */
+#define COMPANY_RATIO 8 /* of COMPANY_MIN or more, for each one that is in doubt */
 
 /* As if it had counted when `sent` fragments were enqueued. */
 static struct reception_counts counts_at(const struct deployment *d, const struct device *dev,
@@ -48,7 +44,7 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
     double loss = reception_estimate(&counts).loss;
     double uncoded = (double)dev->missing_count / d->params.fragment_count;
 
-    loss = uncoded > loss ? uncoded : loss; /* an LBM that has recovered none yet */
+    loss = uncoded > loss ? uncoded : loss;              /* an LBM that has recovered none yet */
     if (d->chosen_count > 0 && dev->missing_count > 0) { /* else it is none of those, or done */
         double most = reception_loss_most(&counts);
         loss = most > loss ? most : loss;
@@ -59,8 +55,8 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
 /* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
 static bool company_does(const struct deployment *d, const struct device *dev)
 {
-    return !d->params.own_evidence && (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 && d->company_count >= COMPANY_MIN &&
-           d->company_count >= COMPANY_RATIO * d->naive_count;
+    return !d->params.own_evidence && (dev->flags & DEVICE_COUNTS_NAIVELY) == 0 &&
+           d->company_count >= COMPANY_MIN && d->company_count >= COMPANY_RATIO * d->naive_count;
 }
 
 static bool counts_truly(const struct device *dev)

@@ -15,6 +15,12 @@
 /* Whoever answers only when it is asked alone does not hear the group. */
 #define ALONE_TIMES_MAX 3
 
+/* A round is planned so that probably less than one device in two rounds needs another. */
+#define OPEN_MAX 0.5
+
+/* So many devices that have shown how they count are company for the others. */
+#define COMPANY_MIN 50
+
 /* Books an answer, counted when `counted_at` fragments were enqueued at least. */
 void take_counts(struct deployment *d, struct device *dev,
                  const struct frag_session_status_ans *ans, unsigned counted_at);

@@ -23,7 +23,6 @@
 #define REFUSALS_TO_SLOW 3
 #define REFUSAL_WEIGHT   3
 #define SENT_TO_SPEED_UP 15
-#define SLOWNESS_MAX     3
 
 /* A refusal_score that no sum reaches: for this session it is not slowed down any more. */
 #define SLOWING_IS_IN_VAIN UINT8_MAX
@@ -67,15 +66,13 @@ unsigned deployment_fragment_number(const struct deployment *d, unsigned ordinal
 {
     unsigned count = d->params.fragment_count;
 
-    return ordinal <= count
-               ? ordinal
-               : count + fec_seed_index(d->chosen, d->chosen_count, ordinal - count);
+    return ordinal <= count ? ordinal
+                            : count + fec_seed_index(d->chosen, d->chosen_count, ordinal - count);
 }
 
 unsigned ordinal_max(const struct deployment *d)
 {
-    unsigned skipped =
-        d->chosen_count > 0 ? d->chosen[d->chosen_count - 1] - d->chosen_count : 0u;
+    unsigned skipped = d->chosen_count > 0 ? d->chosen[d->chosen_count - 1] - d->chosen_count : 0u;
 
     return FRAG_NUMBER_MAX - skipped;
 }
@@ -165,8 +162,7 @@ void frame_book(struct deployment *d, uint32_t f_cnt)
     t->frame_count++;
     t->frame_call = FRAME_CALL_NONE;
     t->failure_count = 0;
-    t->next_emission_ms =
-        emitted_by_ms(d) + paced_gap_ms(d);
+    t->next_emission_ms = emitted_by_ms(d) + paced_gap_ms(d);
     if (t->frame_kind == FRAME_FRAGMENT) {
         fragment_is_sent(d);
     }

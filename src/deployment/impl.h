@@ -8,6 +8,8 @@
 #include "fec/choice.h"
 #include "lorawan/fragmentation.h"
 
+#define SLOWNESS_MAX 3 /* of struct transmission */
+
 struct deployment {
     struct deployment_params params;
     struct transmission transmission;

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "deployment/reception.h"
+#include "evidence.h"
 #include "fec/choice.h"
 #include "fec/odds.h"
 #include "lorawan/fragmentation.h"
@@ -14,17 +16,11 @@ static const double chances[PLAN_CHANCE_COUNT] = {0.5, 0.9, 0.99};
 #define SPREAD 8.0
 #define SPARE  64.0
 
-/* The second round is planned so that probably less than half a device is left open, a third takes
- * what is left then (rounds.c, evidence.c). */
-#define OPEN_FIRST 0.5
-#define OPEN_STEP  20.0
+/* The second round leaves OPEN_MAX devices open, a third takes nearly all of what is left then. */
+#define OPEN_STEP 20.0
 
 /* What the last round sends beyond what turns out to be needed. */
 #define OVERSHOOT 2
-
-/* In so small a fleet nobody vouches for a device: it must drop some fragments to prove itself. */
-#define COMPANY_MIN  50
-#define PROOF_FRAMES 6
 
 #define MS_PER_HOUR 3600000.0
 
@@ -177,14 +173,14 @@ static void find_rounds(const struct work *w, struct deployment_plan *plan)
 {
     const struct deployment_params *p = w->p;
     unsigned coded = p->coded_count;
-    double open = OPEN_FIRST;
+    double open = OPEN_MAX;
 
     for (;;) {
         double done = share_done(w, coded);
         plan->rounds[plan->round_count++] =
             (struct plan_round){.fragments = p->fragment_count + coded, .done = done};
         if (plan->round_count == PLAN_ROUNDS_MAX || plan->round_count >= p->rounds_max ||
-            (1.0 - done) * p->device_count < OPEN_FIRST / OPEN_STEP ||
+            (1.0 - done) * p->device_count < OPEN_MAX / OPEN_STEP ||
             coded >= coded_allowed(w, plan->round_count)) {
             return;
         }
@@ -208,8 +204,8 @@ static uint32_t session_frames(uint32_t gap_ms, uint8_t time_out)
 static int64_t setup_ms(const struct work *w, bool is_session_only)
 {
     const struct deployment_params *p = w->p;
-    int64_t ms = deployment_setup_ms(p, w->fleet->uplink_interval_s, p->device_count,
-                                     is_session_only);
+    int64_t ms =
+        deployment_setup_ms(p, w->fleet->uplink_interval_s, p->device_count, is_session_only);
 
     return (ms < p->setup_limit_ms ? ms : p->setup_limit_ms) + DEPLOYMENT_SETUP_END_MS;
 }
@@ -236,8 +232,8 @@ static bool find_times(const struct work *w, const struct deployment_plan *plan,
         end->time_ms += (INT64_C(1000) << time_out) + setup_ms(w, true);
         time_out = deployment_time_out(p, w->fleet->gateway_count, left);
     }
-    end->time_ms += DEPLOYMENT_SESSION_GUARD_MS + left * (int64_t)plan->gap_ms +
-                    deployment_status_wait_ms(p);
+    end->time_ms +=
+        DEPLOYMENT_SESSION_GUARD_MS + left * (int64_t)plan->gap_ms + deployment_status_wait_ms(p);
     return fits;
 }
 
@@ -250,7 +246,8 @@ static bool find_end(const struct work *w, struct deployment_plan *plan, enum pl
 
     if (p->rounds_max > 1) {
         unsigned needed = coded_for(w, all_done, chances[chance]);
-        unsigned more = p->device_count < COMPANY_MIN ? PROOF_FRAMES : OVERSHOOT;
+        /* In so small a fleet nobody vouches for a device: it must drop some to prove itself. */
+        unsigned more = p->device_count < COMPANY_MIN ? reception_proof_frames(0.0) : OVERSHOOT;
         needed = needed >= coded ? needed + more : coded;
         unsigned allowed = coded_allowed(w, requests);
         coded = needed < allowed ? needed : allowed;

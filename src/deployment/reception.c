@@ -53,8 +53,8 @@ bool reception_shows_all_lost(const struct reception_counts *c)
 
 double reception_loss_most(const struct reception_counts *c)
 {
-    /* LBM: the last number less the uncoded ones lost, of which each coded one has given back one at
-     * most. LoRaMac-node: all that were lost, as MissingFrag. */
+    /* LBM: the last number less the uncoded ones lost, of which each coded one has given back one
+     * at most. LoRaMac-node: all that were lost, as MissingFrag. */
     unsigned coded = c->sent > c->fragment_count ? c->sent - c->fragment_count : 0;
     unsigned lost = c->number_max > c->received ? c->number_max - c->received : 0;
 

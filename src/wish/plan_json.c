@@ -137,8 +137,8 @@ static void warn_of_block(const struct wish *wish, const struct deployment_param
                     p->fragment_count);
     }
     if (p->fragment_count < SMALL_COUNT) {
-        problem_add(warnings, "fragment_size", 0,
-                    "only %u fragments: the code is weak for so few", p->fragment_count);
+        problem_add(warnings, "fragment_size", 0, "only %u fragments: the code is weak for so few",
+                    p->fragment_count);
     }
 }
 

@@ -196,8 +196,8 @@ static void read_duty_cycle(const cJSON *object, cJSON *problems, struct wish *w
         item->valuedouble <= 1.0) {
         wish->duty_cycle = item->valuedouble;
     } else if (item != NULL) {
-        problem_add(problems, "duty_cycle", 0,
-                    "duty_cycle must be a share from %g to 1", DEPLOYMENT_DUTY_CYCLE_MIN);
+        problem_add(problems, "duty_cycle", 0, "duty_cycle must be a share from %g to 1",
+                    DEPLOYMENT_DUTY_CYCLE_MIN);
     }
     wish->override_duty_cycle = read_bool(object, "override_duty_cycle", problems);
 }
@@ -298,8 +298,8 @@ void wish_read(const cJSON *object, cJSON *problems, struct wish *ret_wish)
 }
 
 /* The largest fragment at the data rate; 0 and a problem where there is none. */
-static size_t fragment_size_max(const struct wish_defaults *defaults, const struct deployment_params *p,
-                                cJSON *problems)
+static size_t fragment_size_max(const struct wish_defaults *defaults,
+                                const struct deployment_params *p, cJSON *problems)
 {
     size_t payload_max;
 
@@ -326,7 +326,8 @@ static double expected_loss(const struct wish *wish, const struct wish_defaults 
 }
 
 static void plan_block(const struct wish *wish, const struct wish_facts *facts,
-                       const struct wish_defaults *defaults, cJSON *problems, struct deployment_params *p)
+                       const struct wish_defaults *defaults, cJSON *problems,
+                       struct deployment_params *p)
 {
     size_t size_max = fragment_size_max(defaults, p, problems);
     unsigned size = wish->fragment_size;
@@ -405,8 +406,8 @@ static bool may_combine(const struct wish_defaults *defaults, enum region region
     return true;
 }
 
-static void plan_times(const struct wish *wish, const struct wish_defaults *defaults, cJSON *problems,
-                       struct deployment_params *p)
+static void plan_times(const struct wish *wish, const struct wish_defaults *defaults,
+                       cJSON *problems, struct deployment_params *p)
 {
     struct data_rate rate;
     const char *field = "";
@@ -425,9 +426,10 @@ static void plan_times(const struct wish *wish, const struct wish_defaults *defa
                     : allowed < 1.0        ? allowed * (1.0 - defaults->network_share)
                                            : 1.0;
     if (p->duty_cycle > allowed && !wish->override_duty_cycle) {
-        problem_add(problems, "duty_cycle", 0,
-                    "duty_cycle is %g, at %u Hz %s allows %g: override_duty_cycle says that you may",
-                    p->duty_cycle, p->frequency_hz, region_name(p->region), allowed);
+        problem_add(
+            problems, "duty_cycle", 0,
+            "duty_cycle is %g, at %u Hz %s allows %g: override_duty_cycle says that you may",
+            p->duty_cycle, p->frequency_hz, region_name(p->region), allowed);
     }
     p->block_ack_delay = deployment_block_ack_delay(p->device_count, ANSWER_AIRTIME_MS);
     p->time_out = deployment_time_out(p, gateways, (uint32_t)p->fragment_count + p->coded_count);
@@ -447,8 +449,9 @@ static void plan_times(const struct wish *wish, const struct wish_defaults *defa
     }
 }
 
-void wish_params(const struct wish *wish, const struct wish_facts *facts, const struct wish_defaults *defaults,
-               cJSON *problems, struct deployment_params *ret_params)
+void wish_params(const struct wish *wish, const struct wish_facts *facts,
+                 const struct wish_defaults *defaults, cJSON *problems,
+                 struct deployment_params *ret_params)
 {
     struct deployment_params p = {
         .device_count = facts->device_count,
@@ -460,14 +463,14 @@ void wish_params(const struct wish *wish, const struct wish_facts *facts, const 
         .gateway_count = (uint8_t)wish->gateway_count,
         .attempts_max = (uint8_t)(wish->unicast_attempts > 0 ? wish->unicast_attempts
                                                              : defaults->unicast_attempts),
-        .quorum_percent = (uint8_t)(wish->quorum_percent > 0 ? wish->quorum_percent
-                                                             : defaults->quorum_percent),
+        .quorum_percent =
+            (uint8_t)(wish->quorum_percent > 0 ? wish->quorum_percent : defaults->quorum_percent),
         .setup_limit_ms = 1000 * (wish->setup_deadline_s > 0 ? wish->setup_deadline_s
                                                              : defaults->setup_deadline_s),
         .rounds_max = (uint8_t)(wish->rounds > 0 ? wish->rounds : defaults->rounds),
         .sessions_max = (uint8_t)(wish->sessions > 0 ? wish->sessions : defaults->sessions),
-        .repairs_max = (uint8_t)(wish->has_repair_passes ? wish->repair_passes
-                                                         : defaults->repair_passes),
+        .repairs_max =
+            (uint8_t)(wish->has_repair_passes ? wish->repair_passes : defaults->repair_passes),
         .time_limit_ms = (int64_t)(1000.0 * wish->time_limit_s),
         .own_evidence = wish->own_evidence_only,
         .leap_s = (int8_t)defaults->leap_s,

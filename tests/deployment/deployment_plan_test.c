@@ -1,4 +1,5 @@
-/* deployment_plan_test.c - what a deployment is expected to take, and what the operator's limits leave of it. */
+/* deployment_plan_test.c - what a deployment is expected to take, and what the operator's limits
+ * leave of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

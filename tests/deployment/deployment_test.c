@@ -311,9 +311,8 @@ static void who_is_not_covered_is_told(void **state)
                                      .gateways = i == 0};
     }
     assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
-    deployment_step(d,
-                    &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = 1008000},
-                    &actions);
+    deployment_step(
+        d, &(struct deployment_event){.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = 1008000}, &actions);
     size_t count = deployment_take_notes(d, notes, 8);
     for (size_t i = 0; i < count; i++) {
         if (notes[i].kind == NOTE_NOT_COVERED) {
@@ -325,8 +324,8 @@ static void who_is_not_covered_is_told(void **state)
     free(memory);
 }
 
-/* The last of 60 devices, heard for the first time, says that none is missing: the others have shown
- * how such devices count. */
+/* The last of 60 devices, heard for the first time, says that none is missing: the others have
+ * shown how such devices count. */
 static enum device_stage stage_in_company(bool own_evidence)
 {
     static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x00, 0x00}; /* 110 received, none missing */

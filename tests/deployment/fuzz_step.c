@@ -494,7 +494,8 @@ static void init_params(struct world *w)
     w->params = test_params(1u + flags % DEVICES_MAX);
     w->params.fragment_count = (uint16_t)(1 + size % 16);
     w->params.coded_count = (uint16_t)(size >> 4);
-    w->params.choose_rows = (flags & 2) != 0 && deployment_may_choose_rows(w->params.fragment_count);
+    w->params.choose_rows =
+        (flags & 2) != 0 && deployment_may_choose_rows(w->params.fragment_count);
     w->params.time_out = (flags & 4) != 0 ? 15 : 11;
     w->params.gateway_count = (flags & 8) != 0 ? 2 : 0;
     w->params.gateways[0] = 1;

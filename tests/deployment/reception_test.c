@@ -58,11 +58,8 @@ static void skipped_numbers_hide_losses(void **state)
                                    .number_max = 80,
                                    .received = 55, /* 80 less 25 */
                                    .missing = 22};
-    struct reception_counts loramac = {.fragment_count = 50,
-                                       .sent = 55,
-                                       .number_max = 80,
-                                       .received = 80,
-                                       .missing = 4};
+    struct reception_counts loramac = {
+        .fragment_count = 50, .sent = 55, .number_max = 80, .received = 80, .missing = 4};
 
     assert_true(reception_estimate(&lbm).loss < 0.01);
     assert_true(reception_loss_most(&lbm) >= 0.5);

@@ -220,8 +220,8 @@ static int64_t next_frame_after_ms(enum deployment_event_kind kind, int64_t answ
     return next_ms - NOW_MS;
 }
 
-/* A gateway that refuses: a row more for each frame, and a longer gap after three; it speeds up when
- * frames get through again. */
+/* A gateway that refuses: a row more for each frame, and a longer gap after three; it speeds up
+ * when frames get through again. */
 static void refused_frames_are_made_up_for_and_slow_down(void **state)
 {
     void *memory = malloc(deployment_size(1));

@@ -70,7 +70,8 @@ static void the_first_status_that_is_not_ignored_counts(void **state)
     } rows[] = {
         {"{\"downlinkId\":7,\"items\":[{\"status\":\"OK\"}]}", NETWORK_TX_OK},
         {"{\"downlinkId\":7,\"items\":[{},{\"status\":\"OK\"}]}", NETWORK_TX_OK},
-        {"{\"downlinkId\":7,\"items\":[{\"status\":\"DUTY_CYCLE_OVERFLOW\"}]}", NETWORK_TX_DUTY_CYCLE},
+        {"{\"downlinkId\":7,\"items\":[{\"status\":\"DUTY_CYCLE_OVERFLOW\"}]}",
+         NETWORK_TX_DUTY_CYCLE},
         {"{\"downlinkId\":7,\"items\":[{\"status\":4}]}", NETWORK_TX_COLLISION},
         {"{\"downlinkId\":7,\"items\":[{\"status\":\"OF_TOMORROW\"}]}", NETWORK_TX_INTERNAL},
     };
@@ -97,12 +98,16 @@ static void topics_are_told_apart(void **state)
     uint64_t id;
 
     (void)state;
-    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f1500812/command/down", &id, &topic), ERR_OK);
+    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f1500812/command/down", &id, &topic),
+                     ERR_OK);
     assert_true(id == 0x0016c001f1500812u && topic == GATEWAY_DOWN);
-    assert_int_equal(gateway_topic_read("a/gateway/b/gateway/0016c001f1500812/event/ack", &id, &topic), ERR_OK);
+    assert_int_equal(
+        gateway_topic_read("a/gateway/b/gateway/0016c001f1500812/event/ack", &id, &topic), ERR_OK);
     assert_true(id == 0x0016c001f1500812u && topic == GATEWAY_ACK);
-    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f1500812/event/up", &id, &topic), ERR_UNKNOWN);
-    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f150081/event/ack", &id, &topic), ERR_UNKNOWN);
+    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f1500812/event/up", &id, &topic),
+                     ERR_UNKNOWN);
+    assert_int_equal(gateway_topic_read("eu868/gateway/0016c001f150081/event/ack", &id, &topic),
+                     ERR_UNKNOWN);
     assert_int_equal(gateway_topic_read("eu868/gateway/", &id, &topic), ERR_UNKNOWN);
 }
 

@@ -599,8 +599,8 @@ static void two_deployments_on_one_gateway_take_turns(void **state)
     assert_true(sim.stored.session_number > 1);
 }
 
-/* LBM and LoRaMac-node count numbers of fragments that were skipped: a count that stands proves less
- * than it seems. The world itself looks that nobody is called delivered without the image. */
+/* LBM and LoRaMac-node count numbers of fragments that were skipped: a count that stands proves
+ * less than it seems. The world itself looks that nobody is called delivered without the image. */
 static void numbers_that_were_skipped_deceive_nobody(void **state)
 {
     (void)state;

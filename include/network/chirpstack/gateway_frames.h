@@ -1,6 +1,6 @@
 /*
- * gateway_frames.h - what ChirpStack and its gateways tell each other: gw.DownlinkFrame and gw.DownlinkTxAck, JSON or
- * Protobuf.
+ * gateway_frames.h - what ChirpStack and its gateways tell each other: gw.DownlinkFrame and
+ * gw.DownlinkTxAck, JSON or Protobuf.
  *
  * No I/O. Bytes from a broker: everything is checked, nothing is taken for granted.
  */

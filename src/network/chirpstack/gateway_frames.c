@@ -54,8 +54,8 @@ static enum err read_phy(const uint8_t *phy, size_t size, struct gateway_downlin
     if (size < FHDR_SIZE || phy[0] != MHDR_DATA_DOWN) {
         return ERR_MISSING;
     }
-    ret->dev_addr = phy[1] | (uint32_t)phy[2] << 8 | (uint32_t)phy[3] << 16 |
-                    (uint32_t)phy[4] << 24;
+    ret->dev_addr =
+        phy[1] | (uint32_t)phy[2] << 8 | (uint32_t)phy[3] << 16 | (uint32_t)phy[4] << 24;
     ret->f_cnt = (uint16_t)(phy[6] | phy[7] << 8);
     return ERR_OK;
 }
@@ -80,8 +80,7 @@ static enum err downlink_of_json(const cJSON *object, struct gateway_downlink *r
 {
     const cJSON *items = cJSON_GetObjectItemCaseSensitive(object, "items");
     const cJSON *first = cJSON_GetArrayItem(items, 0);
-    const char *text =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "phyPayload"));
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "phyPayload"));
     uint8_t phy[PHY_MAX];
     size_t size;
 

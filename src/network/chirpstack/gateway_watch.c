@@ -1,7 +1,7 @@
 /*
- * gateway_watch.c - listens to what ChirpStack and its gateways tell each other, and joins frame and
- * acknowledgement. Nothing depends on hearing all of it: at QoS 0 or while we are away, results are
- * missing, not wrong.
+ * gateway_watch.c - listens to what ChirpStack and its gateways tell each other, and joins frame
+ * and acknowledgement. Nothing depends on hearing all of it: at QoS 0 or while we are away, results
+ * are missing, not wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>

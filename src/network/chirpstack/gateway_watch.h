@@ -7,8 +7,8 @@
 
 struct gateway_watch;
 
-/* `prefixes` ends with NULL; `callbacks` stay the caller's and live as long. ERR_IO: the MQTT library refuses the
- * options. */
+/* `prefixes` ends with NULL; `callbacks` stay the caller's and live as long. ERR_IO: the MQTT
+ * library refuses the options. */
 MUST_CHECK enum err gateway_watch_new(struct uv_loop_s *loop, const struct mqtt_options *options,
                                       const char *const *prefixes,
                                       const struct network_callbacks *callbacks, void *arg,
