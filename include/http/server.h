@@ -9,9 +9,10 @@
  * A request is answered exactly once, at once or later: until then it is suspended, and stays valid
  * even if the client goes away or the server is closed (the answer is dropped then). Before a
  * handler runs, the server has checked: Host and Origin (403), method and path (404, 405 with
- * Allow), the token (401, or 403 if it grants too little), the size (413) and the media type (415)
- * of the body, and has read the whole body. Paths, queries and the chosen headers are UTF-8 without
- * control characters, bodies of JSON are UTF-8 (400). Errors are RFC 9457 problem documents.
+ * Allow), the token (401; 403 if it grants too little; 503 if it cannot be checked yet), the size
+ * (413) and the media type (415) of the body, and has read the whole body. Paths, queries and the
+ * chosen headers are UTF-8 without control characters, bodies of JSON are UTF-8 (400). Errors are
+ * RFC 9457 problem documents.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -40,6 +41,7 @@ enum http_access {
     HTTP_ACCESS_NONE, /* no token needed (health) */
     HTTP_ACCESS_READ,
     HTTP_ACCESS_WRITE,
+    HTTP_ACCESS_NOT_YET, /* of check_token() only: tokens cannot be checked yet */
 };
 
 typedef void http_handler_fn(void *arg, struct http_request *request);
@@ -74,8 +76,8 @@ struct http_server_options {
     size_t route_count;
     /*
      * The access that `token` (from "Authorization: Bearer" or the cookie "fuotad_token") grants;
-     * HTTP_ACCESS_NONE: unknown. With the cookie, whatever is not GET needs an Origin (403): no
-     * other web page can act with it.
+     * HTTP_ACCESS_NONE: unknown; HTTP_ACCESS_NOT_YET: ask again (503). With the cookie, whatever is
+     * not GET needs an Origin (403): no other web page can act with it.
      */
     enum http_access (*check_token)(void *arg, const char *token);
     void *arg; /* for check_token and the handlers */

@@ -10,8 +10,8 @@
 #include "daemon/secrets.h"
 #include "failpoint.h"
 
-#define BODY_SIZE_MAX  (8u << 20)
-#define DEVICES_LIMIT  1000
+#define BODY_SIZE_MAX (8u << 20)
+#define DEVICES_LIMIT 1000
 
 struct http_call *call_new(struct daemon *daemon, struct http_request *request)
 {
@@ -334,6 +334,9 @@ static void waiting_for(const struct daemon *daemon, cJSON *json_array)
             cJSON_AddItemToArray(json_array, must(cJSON_CreateString(text)));
         }
     }
+    if (daemon->tokens == NULL) {
+        cJSON_AddItemToArray(json_array, must(cJSON_CreateString("the tokens: not read yet")));
+    }
     seals_waiting_for(daemon, json_array);
 }
 
@@ -528,6 +531,9 @@ static enum http_access check_token(void *arg, const char *token)
     uint8_t octets[32], hash[32];
     enum http_access access = HTTP_ACCESS_NONE;
 
+    if (daemon->tokens == NULL) {
+        return HTTP_ACCESS_NOT_YET;
+    }
     if (hex_decode(token, strlen(token), octets, sizeof(octets)) != ERR_OK) {
         return HTTP_ACCESS_NONE;
     }

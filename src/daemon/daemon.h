@@ -170,7 +170,7 @@ struct daemon {
     bool has_clock_answers; /* read, or asked for */
     struct waiting_request waiting_request;
     /* api */
-    struct token *tokens;
+    struct token *tokens; /* NULL: none were read yet */
     size_t token_count;
     bool has_tokens; /* read, or asked for */
     struct stream *streams;

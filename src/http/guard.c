@@ -203,6 +203,10 @@ unsigned http_guard_access(const struct http_server *server, struct http_request
     }
     request->granted = server->check_token(server->arg, token);
     explicit_bzero(token, sizeof(token));
+    if (request->granted == HTTP_ACCESS_NOT_YET) {
+        *ret_detail = "The tokens are not read yet: ask again.";
+        return 503;
+    }
     if (request->granted == HTTP_ACCESS_NONE) {
         *ret_detail = "The token is unknown.";
         return 401;

@@ -147,6 +147,8 @@ static void check(struct http_request *request, const char *url, size_t *ret_siz
     if (status != 0) {
         if (status == 401)
             http_answer_header(request, "WWW-Authenticate", "Bearer realm=\"fuotad\"");
+        if (status == 503)
+            http_answer_header(request, "Retry-After", "1");
         http_answer_problem(request, status, detail, NULL, NULL);
         return;
     }

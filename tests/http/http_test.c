@@ -93,6 +93,8 @@ static enum http_access check_token(void *arg, const char *token)
     (void)arg;
     if (strcmp(token, READ_TOKEN) == 0)
         return HTTP_ACCESS_READ;
+    if (strcmp(token, EARLY_TOKEN) == 0)
+        return HTTP_ACCESS_NOT_YET;
     return strcmp(token, WRITE_TOKEN) == 0 ? HTTP_ACCESS_WRITE : HTTP_ACCESS_NONE;
 }
 
@@ -274,6 +276,9 @@ static void a_token_is_needed_and_grants_what_it_grants(void **state)
     assert_int_equal(ask_once(world, GET_THING "Authorization: Bearer x\r\n\r\n"), 401);
     assert_int_equal(ask_once(world, GET_THING "Authorization: Bearer \r\n\r\n"), 401);
     assert_int_equal(ask_once(world, GET_THING "Authorization: Basic " READ_TOKEN "\r\n\r\n"), 401);
+    assert_int_equal(ask_once(world, GET_THING "Authorization: Bearer " EARLY_TOKEN "\r\n\r\n"),
+                     503);
+    assert_non_null(strstr(client.data, "Retry-After: 1\r\n"));
     assert_int_equal(ask_once(world, GET_THING "Authorization: bearer " READ_TOKEN "\r\n\r\n"),
                      200);
     assert_int_equal(ask_once(world, GET_THING "Cookie: fuotad_token=" READ_TOKEN "\r\n\r\n"), 200);
