@@ -76,6 +76,9 @@ struct config {
     char *clock_service_applications[CONFIG_LIST_MAX + 1];
     struct uuid clock_service_ids[CONFIG_LIST_MAX]; /* these applications */
     size_t clock_service_id_count;
+    char *observe_applications[CONFIG_LIST_MAX + 1];
+    struct uuid observe_ids[CONFIG_LIST_MAX]; /* these applications */
+    size_t observe_id_count;
 
     struct wish_defaults wish; /* [network_server], [defaults], leap_seconds */
 

@@ -225,6 +225,24 @@ void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done,
 /* Forgets what was booked more than two days before `now_ms`. */
 void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);
 
+/* ------------------------------------------------------------------ who hears whom */
+
+struct store_heard {
+    uint64_t dev_eui, gateway_id;
+    int64_t heard_ms;
+};
+/* Notes uplinks, at most one for a device and gateway in an hour. */
+void store_note_heard(struct store *store, const struct store_heard *heard, size_t count,
+                      store_done_fn *done, void *arg);
+#define STORE_COVERAGE_DEVICES_MAX 5
+/* Which gateways heard the devices of a deployment since then: JSON [{"gateways": [ids],
+ * "count": devices that are heard by exactly these, "devices": the first of them}]; no gateways:
+ * not heard. */
+void store_coverage(struct store *store, const struct uuid *deployment_id, int64_t since_ms,
+                    store_json_fn *done, void *arg);
+/* Forgets what is more than 30 days before `now_ms`. */
+void store_heard_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);
+
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",
  * "image_size", "name", "devices": [{"dev_eui", "fragmentation_version"|null, "busy_in":
  * id|null}]}. ERR_WRONG_STATE: not a draft. */

@@ -93,4 +93,28 @@ cJSON *wish_plan_json(const struct wish *wish, const struct deployment_params *p
                       const struct wish_defaults *defaults, const struct plan_fleet *fleet,
                       const struct deployment_plan *plan);
 
+/* What is known of where the devices are, from who heard them lately. */
+#define COVERAGE_NAMED_MAX 5
+struct coverage {
+    uint32_t covered;     /* devices that one of the gateways hears */
+    uint32_t not_covered; /* devices that others hear, but none of these */
+    uint32_t unknown;     /* devices that were not heard */
+    uint64_t gateways[DEPLOYMENT_GATEWAYS_MAX];
+    size_t gateway_count;
+    uint64_t not_covered_devices[COVERAGE_NAMED_MAX]; /* the first of them */
+    uint64_t unknown_devices[COVERAGE_NAMED_MAX];
+    size_t not_covered_named, unknown_named;
+};
+/*
+ * `patterns`: [{"gateways": [ids], "count": devices that exactly these heard, "devices": some of
+ * them}]. The gateways are the `chosen` ones; with none, at most `gateways_max` of the `online`
+ * ones, as few as reach all, as when the session starts. False: `patterns` are not of this form.
+ */
+bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_count,
+                   const uint64_t *online, size_t online_count, unsigned gateways_max,
+                   struct coverage *ret_coverage);
+/* Adds the member "coverage" to a plan, and warnings. `is_observed`: the devices' uplinks are
+ * listened to, so that one who was not heard is worth a word. */
+void wish_add_coverage(cJSON *plan, const struct coverage *coverage, bool is_observed);
+
 #endif

@@ -72,8 +72,24 @@ static void print_chances(const cJSON *plan)
     table_print(&table, stdout);
 }
 
+static void print_coverage(const cJSON *coverage)
+{
+    const cJSON *gateways = cJSON_GetObjectItemCaseSensitive(coverage, "gateways");
+    const double covered = json_number(coverage, "covered", 0);
+    const double not_covered = json_number(coverage, "not_covered", 0);
+
+    if (covered + not_covered == 0)
+        puts("coverage   not known: no device was heard lately (observe.applications)");
+    else
+        printf("coverage   the group's gateways (%d) hear %.0f of the devices; only others hear "
+               "%.0f, and %.0f were not heard lately\n",
+               cJSON_GetArraySize(gateways), covered, not_covered,
+               json_number(coverage, "unknown", 0));
+}
+
 void plan_print(const cJSON *plan)
 {
+    const cJSON *coverage = cJSON_GetObjectItemCaseSensitive(plan, "coverage");
     const cJSON *rounds = cJSON_GetObjectItemCaseSensitive(plan, "rounds");
     const cJSON *shares = cJSON_GetObjectItemCaseSensitive(plan, "fragments_for");
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(plan, "warnings");
@@ -91,6 +107,8 @@ void plan_print(const cJSON *plan)
     printf("session    after %s of set-up; open for %s; answers within %.0f s\n",
            span_cell(json_number(plan, "setup_s", 0)), span_cell(json_number(plan, "session_s", 0)),
            (double)(1u << ((unsigned)json_number(plan, "block_ack_delay", 0) % 8 + 4)));
+    if (coverage)
+        print_coverage(coverage);
     printf("devices    50 / 90 / 99 / 99.9 %% are done after %s / %s / %s / %s fragments\n",
            json_cell(shares, "50"), json_cell(shares, "90"), json_cell(shares, "99"),
            json_cell(shares, "99.9"));

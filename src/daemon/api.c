@@ -33,7 +33,7 @@ void answer_store_error(struct http_request *request, enum err err, const char *
     } else if (err == ERR_WRONG_STATE) {
         http_answer_problem(request, 409, state_text, NULL, NULL);
     } else if (err == ERR_EXISTS) {
-        snprintf(detail, sizeof(detail), "there is such a %s already", what);
+        snprintf(detail, sizeof(detail), "the %s exists already", what);
         http_answer_problem(request, 409, detail, NULL, NULL);
     } else {
         snprintf(detail, sizeof(detail), "the database does not answer: %s", text);

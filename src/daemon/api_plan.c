@@ -23,7 +23,7 @@ static void read_plan_member(const cJSON *body, size_t index, double min, double
     }
 }
 
-static void on_bare_plan(void *arg, const cJSON *plan)
+static void on_bare_plan(void *arg, cJSON *plan)
 {
     struct http_call *call = arg;
 

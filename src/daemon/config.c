@@ -264,6 +264,18 @@ bool config_is_loopback(const char *host)
 }
 
 /* What hangs together. */
+static void read_ids(struct reading *r, const char *path, char *const *texts, struct uuid *ids,
+                     size_t *ret_count)
+{
+    for (; *texts != NULL; texts++) {
+        if (uuid_parse(*texts, &ids[*ret_count]) == ERR_OK) {
+            ++*ret_count;
+        } else {
+            complain(r, path, *texts, "must be a UUID");
+        }
+    }
+}
+
 static void check_whole(struct reading *r)
 {
     struct config *c = r->config;
@@ -309,13 +321,10 @@ static void check_whole(struct reading *r)
             r, "http.bind", c->http_bind,
             "off this machine the API needs http.tls_cert_file, or http.behind_tls_proxy = true");
     }
-    for (char *const *a = c->clock_service_applications; *a != NULL; a++) {
-        if (uuid_parse(*a, &c->clock_service_ids[c->clock_service_id_count]) == ERR_OK) {
-            c->clock_service_id_count++;
-        } else {
-            complain(r, "clock_service.applications", *a, "must be a UUID");
-        }
-    }
+    read_ids(r, "clock_service.applications", c->clock_service_applications, c->clock_service_ids,
+             &c->clock_service_id_count);
+    read_ids(r, "observe.applications", c->observe_applications, c->observe_ids,
+             &c->observe_id_count);
     if (c->simulation_clock_rate != 1.0 && !c->simulation_enabled) {
         complain(r, "simulation.clock_rate", "not 1", "needs simulation.enabled = true");
     }

@@ -39,8 +39,10 @@ const struct config_key config_keys[] = {
      "\"application/{application_id}/device/{dev_eui}/event/{event}\"", 1, 255,
      "ChirpStack's event_topic, with each placeholder alone between slashes."},
     {"gateways.topic_prefixes", KEY_TEXTS, AT(gateway_prefixes), "[]", 1, 100,
-     "Topic prefixes of ChirpStack's gateways, as [\"eu868\"]: fuotad then listens to <prefix>/gateway/+/command/down "
-     "and event/ack, makes up for frames that gateways refuse, and slows down. Empty: it does not."},
+     "Topic prefixes of ChirpStack's gateways, as [\"eu868\"]: fuotad then listens to "
+     "<prefix>/gateway/+/command/down "
+     "and event/ack, makes up for frames that gateways refuse, and slows down. Empty: it does "
+     "not."},
     {"gateways.host", KEY_TEXT, AT(gateway_host), "\"\"", 0, 255,
      "The broker of the gateways. Empty: that of [mqtt], with its user and TLS."},
     {"gateways.port", KEY_INTEGER, AT(gateway_port), "1883", 1, 65535, "Its port."},
@@ -68,8 +70,8 @@ const struct config_key config_keys[] = {
      "before it."},
     {"grpc.deadline_ms", KEY_INTEGER, AT(grpc_deadline_ms), "10000", 100, 120000,
      "How long a call may take."},
-    {"network_server.multicast_class_c_margin_ms", KEY_INTEGER,
-     AT(wish.margin_ms), "5000", 100, 600000,
+    {"network_server.multicast_class_c_margin_ms", KEY_INTEGER, AT(wish.margin_ms), "5000", 100,
+     600000,
      "multicast_class_c_margin of ChirpStack's [network.scheduler]: its spacing between two "
      "multicast frames of one "
      "group and gateway."},
@@ -115,6 +117,9 @@ const struct config_key config_keys[] = {
      "A clock that is wrong by no more is left alone, unless the device asks for an answer."},
     {"clock_service.applications", KEY_TEXTS, AT(clock_service_applications), "[]", 0, 36,
      "Applications (UUID) whose devices are served also outside of deployments."},
+    {"observe.applications", KEY_TEXTS, AT(observe_applications), "[]", 0, 36,
+     "Applications (UUID) whose uplinks are listened to also outside of deployments, to know which "
+     "gateways hear which devices: a plan then names the devices that no chosen gateway reaches."},
     {"leap_seconds", KEY_INTEGER, AT(wish.leap_s), "18", 0, 120,
      "GPS time minus UTC; 18 since 2017."},
     {"defaults.unicast_attempts", KEY_INTEGER, AT(wish.unicast_attempts), "10", 1, 100,
@@ -124,15 +129,18 @@ const struct config_key config_keys[] = {
     {"defaults.setup_deadline_s", KEY_INTEGER, AT(wish.setup_deadline_s), "259200", 300, 2592000,
      "The set-up never lasts longer."},
     {"defaults.expected_loss", KEY_REAL, AT(wish.expected_loss), "0.05", 0.0, 0.9,
-     "Share of multicast frames that devices lose, for the automatic redundancy: what is sent before "
+     "Share of multicast frames that devices lose, for the automatic redundancy: what is sent "
+     "before "
      "anybody is asked."},
     {"defaults.rounds", KEY_INTEGER, AT(wish.rounds), "60", 1, 250,
-     "Batches of fragments at most; after each the devices are asked what they lack. 1: what is sent "
+     "Batches of fragments at most; after each the devices are asked what they lack. 1: what is "
+     "sent "
      "first, and no more."},
     {"defaults.sessions", KEY_INTEGER, AT(wish.sessions), "10", 1, 100,
      "Class C sessions of a deployment at most; one lasts 9.1 hours at most."},
     {"defaults.repair_passes", KEY_INTEGER, AT(wish.repair_passes), "1", 0, 7,
-     "Further passes from the first fragment on, for devices that coded fragments cannot help: they "
+     "Further passes from the first fragment on, for devices that coded fragments cannot help: "
+     "they "
      "lost more than they can hold, lost their session, or were late."},
     {"defaults.gateways_max", KEY_INTEGER, AT(wish.gateways_max), "3", 1, 16,
      "Gateways that a multicast group uses at most where the operator names none; each one costs a "
@@ -144,7 +152,8 @@ const struct config_key config_keys[] = {
     {"defaults.min_gap_ms", KEY_INTEGER, AT(wish.min_gap_ms), "0", 0, 3600000,
      "The least time between two multicast frames."},
     {"airtime.network_share", KEY_REAL, AT(wish.network_share), "0.2", 0.0, 0.9,
-     "Where a duty cycle holds, so much of it is left to the network's other downlinks; deployments share "
+     "Where a duty cycle holds, so much of it is left to the network's other downlinks; "
+     "deployments share "
      "the rest."},
     {"simulation.enabled", KEY_BOOL, AT(simulation_enabled), "false", 0, 0,
      "For demonstrations: allows clock_rate; every peer must be on this machine."},

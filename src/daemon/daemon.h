@@ -123,6 +123,14 @@ struct waiting_request {
 
 struct turn;
 
+/* Uplinks that are not noted yet. */
+struct heard_list {
+    struct store_heard *items; /* NULL: none yet */
+    size_t count;
+    bool is_saving;
+    uint64_t next_save; /* uv_now() */
+};
+
 struct daemon {
     uv_loop_t loop;
     struct config config;
@@ -169,6 +177,7 @@ struct daemon {
     size_t clock_capacity, clock_count;
     bool has_clock_answers; /* read, or asked for */
     struct waiting_request waiting_request;
+    struct heard_list heard;
     /* api */
     struct token *tokens; /* NULL: none were read yet */
     size_t token_count;
@@ -235,6 +244,8 @@ void engine_start(struct daemon *daemon);
 void engine_reload(struct daemon *daemon);
 /* Steps one event of a deployment now. */
 void engine_step(struct daemon *daemon, struct running *r, struct deployment_event *event);
+/* One of observe.applications. */
+bool engine_is_observed(const struct daemon *daemon, const struct uuid *application_id);
 bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui);
 void engine_on_network_event(void *arg, const struct network_event *event);
 void engine_on_batch(void *arg);
@@ -254,6 +265,12 @@ void engine_forget(struct daemon *daemon, struct running *r);
 void engine_release(struct daemon *daemon);
 /* Whether nothing is open or under way. */
 bool engine_is_quiet(const struct daemon *daemon);
+
+/* heard.c */
+void heard_on_uplink(struct daemon *daemon, const struct network_event *event);
+/* Notes what came since it was called last. */
+void heard_save(struct daemon *daemon);
+void heard_release(struct daemon *daemon);
 
 /* actions.c */
 struct call;
@@ -291,7 +308,7 @@ struct plan_question {
 /* So many of the API at a time: each may take seconds of a thread. */
 #define PLAN_JOBS_MAX 2
 /* `plan` stays the job's; NULL: the daemon is ending. */
-typedef void plan_job_fn(void *arg, const cJSON *plan);
+typedef void plan_job_fn(void *arg, cJSON *plan);
 void plan_job_run(struct daemon *daemon, const struct plan_question *question, plan_job_fn *done,
                   void *arg);
 

@@ -481,17 +481,29 @@ void engine_step_network_event(struct daemon *daemon, struct running *r, uint32_
     engine_step(daemon, r, &out);
 }
 
-/* An application of the clock service may have requests from any of its devices. */
-static bool is_clock_served(const struct daemon *daemon, const struct uuid *application_id)
+static bool has_id(const struct uuid *ids, size_t count, const struct uuid *id)
 {
-    const struct config *config = &daemon->config;
-
-    for (size_t i = 0; i < config->clock_service_id_count; i++) {
-        if (memcmp(&config->clock_service_ids[i], application_id, sizeof(*application_id)) == 0) {
-            return config->clock_service_enabled;
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&ids[i], id, sizeof(*id)) == 0) {
+            return true;
         }
     }
     return false;
+}
+
+bool engine_is_observed(const struct daemon *daemon, const struct uuid *application_id)
+{
+    return has_id(daemon->config.observe_ids, daemon->config.observe_id_count, application_id);
+}
+
+/* All devices of the application have something to say, whether they are in a deployment or not. */
+static bool is_heard_out(const struct daemon *daemon, const struct uuid *application_id)
+{
+    const struct config *config = &daemon->config;
+
+    return engine_is_observed(daemon, application_id) ||
+           (config->clock_service_enabled &&
+            has_id(config->clock_service_ids, config->clock_service_id_count, application_id));
 }
 
 bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui)
@@ -503,7 +515,7 @@ bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev
 
     /* Before it is known what runs, the batch is rejected. */
     return slot->state != SLOT_READY || daemon->must_reload || daemon->is_stopping ||
-           is_clock_served(daemon, application_id) ||
+           is_heard_out(daemon, application_id) ||
            running_of_device(daemon, dev_eui, &cursor, &index) != NULL;
 }
 
@@ -520,6 +532,7 @@ void engine_on_network_event(void *arg, const struct network_event *event)
     }
     if (event->kind == NETWORK_UPLINK) {
         clock_service_on_uplink(slot, event);
+        heard_on_uplink(daemon, event);
     } else if (event->kind == NETWORK_JOIN) {
         clock_service_on_join(daemon, event);
     }

@@ -43,11 +43,10 @@ static void on_pruned(void *arg, enum err err, const char *text, bool has_more)
     daemon->next_prune = uv_now(&daemon->loop) + (has_more ? PRUNE_AGAIN_MS : PRUNE_PAUSE_MS);
 }
 
-static void on_airtime_pruned(void *arg, enum err err, const char *text)
+static void on_old_pruned(void *arg, enum err err, const char *text)
 {
-    (void)arg;
     if (err != ERR_OK) {
-        log_warning("store: old bookings of airtime are not deleted: %s", text);
+        log_warning("store: %s are not deleted: %s", (const char *)arg, text);
     }
 }
 
@@ -60,7 +59,10 @@ static void prune(struct daemon *daemon)
         return;
     }
     daemon->next_prune = uv_now(&daemon->loop) + PRUNE_PAUSE_MS;
-    store_airtime_prune(daemon->store, daemon_now_ms(daemon), on_airtime_pruned, daemon);
+    store_airtime_prune(daemon->store, daemon_now_ms(daemon), on_old_pruned,
+                        "old bookings of airtime");
+    store_heard_prune(daemon->store, daemon_now_ms(daemon), on_old_pruned,
+                      "old gateways of devices");
     if (days > 0) {
         daemon->next_prune = UINT64_MAX; /* until it reports */
         store_prune(daemon->store, days, on_pruned, daemon);
@@ -81,6 +83,7 @@ void janitor_runs(uv_timer_t *timer)
         clock_service_load(daemon);
     }
     slots_janitor(daemon);
+    heard_save(daemon);
     check_requests(daemon);
     prune(daemon);
 }

@@ -450,6 +450,7 @@ static int run(struct daemon *daemon)
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     engine_release(daemon);
     actions_release(daemon);
+    heard_release(daemon);
     requests_release(daemon);
     uv_loop_close(&daemon->loop);
     free(daemon->tokens);

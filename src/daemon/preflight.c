@@ -1,224 +1,22 @@
 /*
  * preflight.c - before anything is sent: are the devices there, have they keys, is nobody else
- * working on them, are the gateways online? All problems are found and listed at once; without any,
- * the deployment starts. Where only the plan was asked for, the same list comes with it.
+ * working on them, are the gateways online? All problems are found and listed at once; launch.c
+ * goes on with them.
  */
+#include "preflight.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon.h"
-#include "daemon/log.h"
-#include "daemon/secrets.h"
-#include "failpoint.h"
-
-#define IN_FLIGHT_MAX    100
-#define PROFILES_AT_ONCE 32
-#define PROBLEMS_MAX     1000 /* more are counted, not listed */
-
-struct candidate {
-    uint64_t dev_eui;
-    int known_version; /* of TS004; 0: unknown */
-    size_t profile;    /* index into profiles */
-};
-
-struct preflight {
-    struct daemon *daemon;
-    struct slot *slot;
-    struct store_fence fence; /* of the owner that began it */
-    struct uuid request_id, deployment_id, application_id;
-    struct wish wish;
-    struct deployment_params params;
-    size_t image_size;
-    struct candidate *candidates;
-    size_t count, next, in_flight;
-    cJSON *problems;
-    bool is_plan;        /* only asked for */
-    bool is_given_up;    /* the network server does not answer */
-    size_t online_count; /* gateways */
-    struct preflight_profile {
-        struct uuid id;
-        struct network_profile facts;
-        bool is_known;
-    } profiles[PROFILES_AT_ONCE];
-    size_t profile_count;
-    uint32_t mc_addr;
-    int64_t start_ms;    /* wished; 0: at once */
-    unsigned stage_left; /* calls of the stage that are open */
-};
-
-static void release(struct preflight *p)
-{
-    cJSON_Delete(p->problems);
-    free(p->candidates);
-    free(p);
-}
-
-/* The result is being saved. */
-struct started {
-    struct daemon *daemon;
-    struct slot *slot;
-    struct store_fence fence;
-    struct uuid id, request_id;
-};
-
-static struct started *started_new(const struct preflight *p)
-{
-    struct started *started = must(malloc(sizeof(*started)));
-
-    *started = (struct started){.daemon = p->daemon,
-                                .slot = p->slot,
-                                .fence = p->fence,
-                                .id = p->deployment_id,
-                                .request_id = p->request_id};
-    return started;
-}
-
-static void on_saved(void *arg, enum err err, const char *text)
-{
-    struct started *started = arg;
-
-    requests_ended(started->daemon, &started->request_id);
-    if (err != ERR_OK) { /* the request stays open */
-        log_error("preflight: its result could not be saved: %s", text);
-    }
-    free(started);
-}
-
-/* Nothing comes of it: the request stays open, for the next start or the next owner. */
-static void drop(struct preflight *p)
-{
-    requests_ended(p->daemon, &p->request_id);
-    release(p);
-}
+#define IN_FLIGHT_MAX 100
+#define PROBLEMS_MAX  1000 /* more are counted, not listed */
 
 static bool is_full(const struct preflight *p)
 {
     return cJSON_GetArraySize(p->problems) >= PROBLEMS_MAX;
 }
 
-static char *text_of(const cJSON *json)
-{
-    return json != NULL ? must(cJSON_PrintUnformatted(json)) : NULL;
-}
-
-/* The plan (NULL: none can be made) is the result. */
-static void end_with_plan(struct preflight *p, const cJSON *plan)
-{
-    char *problems = text_of(p->problems), *text = text_of(plan);
-
-    FAILPOINT(PLAN_MADE);
-    store_planned(p->daemon->store, &p->fence, &p->request_id,
-                  plan != NULL && cJSON_GetArraySize(p->problems) == 0, problems, text, on_saved,
-                  started_new(p));
-    free(text);
-    free(problems);
-    release(p);
-}
-
-static void end_with_problems(struct preflight *p)
-{
-    if (p->daemon->is_stopping) {
-        drop(p);
-        return;
-    }
-    if (p->is_plan) {
-        end_with_plan(p, NULL);
-        return;
-    }
-    char *json = must(cJSON_PrintUnformatted(p->problems));
-    char detail[120], id[UUID_TEXT_SIZE];
-    int count = cJSON_GetArraySize(p->problems);
-
-    snprintf(detail, sizeof(detail), "%d problem%s found before anything was sent", count,
-             count == 1 ? "" : "s");
-    uuid_format(&p->deployment_id, id);
-    log_warning("preflight: %s deployment=%s", detail, id);
-    FAILPOINT(START_REFUSED);
-    store_start_failed(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, detail, json,
-                       on_saved, started_new(p));
-    free(json);
-    release(p);
-}
-
-/* the end: parameters, key, start */
-
-static void on_started(void *arg, enum err err, const char *text)
-{
-    struct started *started = arg;
-    struct slot *slot = started->slot;
-
-    FAILPOINT(STARTED);
-    requests_ended(started->daemon, &started->request_id);
-    if (err == ERR_OK && slot->epoch == started->fence.epoch) {
-        running_load_one(slot, &started->id);
-    } else if (err != ERR_OK) {
-        log_error("preflight: the deployment could not be started: %s", text);
-        if (err == ERR_UNAVAILABLE) {
-            started->daemon->must_reload = true; /* it may be running in the database */
-        } else if (slot->epoch == started->fence.epoch) {
-            store_turn_request_done(engine_store_turn(slot), &started->request_id, false,
-                                    "the deployment was started or ended already", NULL);
-        }
-    }
-    free(started);
-}
-
-static uint32_t uplink_interval_s(const struct preflight *p, const struct network_profile *profile)
-{
-    return profile->uplink_interval_s > 0 ? profile->uplink_interval_s
-                                          : (uint32_t)p->daemon->config.wish.uplink_interval_s;
-}
-
-static void start(struct preflight *p, const cJSON *plan)
-{
-    struct daemon *daemon = p->daemon;
-    struct device *devices = must(calloc(p->count, sizeof(*devices)));
-    uint8_t *versions = must(calloc(p->count, 1));
-    uint8_t sealed[KEY_SIZE + SEAL_OVERHEAD];
-    char key_id[SEAL_KEY_ID_SIZE];
-    struct key mc_key;
-
-    for (size_t i = 0; i < p->count; i++) {
-        const struct candidate *c = &p->candidates[i];
-        const struct network_profile *profile = &p->profiles[c->profile].facts;
-        devices[i].dev_eui = c->dev_eui;
-        devices[i].uplink_interval_s = uplink_interval_s(p, profile);
-        devices[i].flags =
-            profile->fragmentation_version == 1 || c->known_version == 1 ? DEVICE_HAS_VERSION : 0;
-        versions[i] = (uint8_t)profile->lorawan_version;
-    }
-    secrets_random(&mc_key, sizeof(mc_key));
-    seal_key_id(daemon->config.seal_keys.current, key_id);
-    enum err err = seal(daemon->config.seal_keys.current, &mc_key, sizeof(mc_key), sealed);
-    key_wipe(&mc_key, sizeof(mc_key));
-    if (err != ERR_OK) {
-        problem_add(p->problems, "keys.seal_key_file", 0, "the multicast key could not be sealed");
-        end_with_problems(p);
-    } else {
-        char *plan_text = text_of(plan);
-        char *warnings = text_of(cJSON_GetObjectItem(plan, "warnings"));
-        struct store_start start = {
-            .plan_json = plan_text,
-            .warnings_json = warnings,
-            .fence = p->fence,
-            .deployment_id = p->deployment_id,
-            .request_id = p->request_id,
-            .params = p->params,
-            .devices = devices,
-            .lorawan_versions = versions,
-            .mc_key_id = key_id,
-            .mc_key_sealed = sealed,
-            .mc_key_sealed_size = sizeof(sealed),
-        };
-        FAILPOINT(START_STORED);
-        store_start(daemon->store, &start, on_started, started_new(p));
-        free(warnings);
-        free(plan_text);
-        release(p);
-    }
-    free(devices);
-    free(versions);
-}
+/* third: profiles, gateways, busy devices, an address */
 
 static void check_profiles(struct preflight *p)
 {
@@ -258,96 +56,13 @@ static void check_profiles(struct preflight *p)
     }
 }
 
-static void end(struct preflight *p, const cJSON *plan)
-{
-    if (p->is_plan) {
-        end_with_plan(p, plan);
-    } else if (cJSON_GetArraySize(p->problems) > 0) {
-        end_with_problems(p);
-    } else if (p->start_ms > daemon_now_ms(p->daemon)) {
-        FAILPOINT(START_SCHEDULED);
-        store_schedule(p->daemon->store, &p->fence, &p->deployment_id, &p->request_id, on_saved,
-                       started_new(p));
-        release(p);
-    } else {
-        start(p, plan);
-    }
-}
-
-static void on_plan(void *arg, const cJSON *plan)
-{
-    struct preflight *p = arg;
-
-    if (p->daemon->is_stopping || plan == NULL) {
-        drop(p);
-    } else {
-        end(p, plan);
-    }
-}
-
-/* False, and problems: no plan can be made. */
-static bool find_params(struct preflight *p)
-{
-    const struct preflight_profile *profile = &p->profiles[p->candidates[0].profile];
-    struct wish_facts facts = {
-        .profile = &profile->facts,
-        .image_size = p->image_size,
-        .device_count = (uint32_t)p->count,
-        .mc_addr = p->mc_addr > 0 ? p->mc_addr : 1, /* else it is a problem already */
-    };
-    int before = cJSON_GetArraySize(p->problems);
-
-    if (!profile->is_known) {
-        return false;
-    }
-    wish_params(&p->wish, &facts, &p->daemon->config.wish, p->problems, &p->params);
-    return cJSON_GetArraySize(p->problems) == before;
-}
-
-static void plan(struct preflight *p)
-{
-    struct plan_question question = {
-        .wish = p->wish,
-        .params = p->params,
-        .defaults = p->daemon->config.wish,
-        .gateway_count = (unsigned)p->wish.gateway_count,
-    };
-
-    for (size_t i = 0; i < p->profile_count; i++) {
-        uint32_t interval_s = uplink_interval_s(p, &p->profiles[i].facts);
-        if (interval_s > question.uplink_interval_s) {
-            question.uplink_interval_s = interval_s;
-        }
-    }
-    if (question.gateway_count == 0) {
-        question.gateway_count = p->online_count < p->params.gateways_max
-                                     ? (unsigned)p->online_count
-                                     : p->params.gateways_max;
-    }
-    plan_job_run(p->daemon, &question, on_plan, p);
-}
-
-static void finish(struct preflight *p)
-{
-    if (p->daemon->is_stopping) {
-        drop(p);
-        return;
-    }
-    check_profiles(p);
-    bool is_wanted = p->is_plan || cJSON_GetArraySize(p->problems) == 0;
-    if (is_wanted && find_params(p)) {
-        plan(p);
-    } else {
-        end(p, NULL);
-    }
-}
-
-/* third: profiles, gateways, busy devices, an address */
-
 static void stage_done(struct preflight *p)
 {
     if (--p->stage_left == 0) {
-        finish(p);
+        if (!p->daemon->is_stopping) {
+            check_profiles(p);
+        }
+        launch(p);
     }
 }
 
@@ -374,17 +89,17 @@ static void on_gateways(void *arg, enum network_outcome outcome, const char *tex
                         const struct network_answer *answer)
 {
     struct preflight *p = arg;
-    size_t online = 0;
-
     if (outcome != NETWORK_DONE) {
         problem_add(p->problems, "gateways", 0, "the gateways cannot be listed: %s", text);
         stage_done(p);
         return;
     }
+    p->online = must(calloc(answer->gateway_count + 1, sizeof(*p->online)));
     for (size_t i = 0; i < answer->gateway_count; i++) {
-        online += answer->gateways[i].is_online;
+        if (answer->gateways[i].is_online) {
+            p->online[p->online_count++] = answer->gateways[i].id;
+        }
     }
-    p->online_count = online;
     for (size_t w = 0; w < p->wish.gateway_count; w++) {
         const struct network_gateway *found = NULL;
         char id[EUI64_TEXT_SIZE];
@@ -400,7 +115,7 @@ static void on_gateways(void *arg, enum network_outcome outcome, const char *tex
             problem_add(p->problems, "gateways", 0, "gateway %s is offline", id);
         }
     }
-    if (p->wish.gateway_count == 0 && online == 0) {
+    if (p->wish.gateway_count == 0 && p->online_count == 0) {
         problem_add(p->problems, "gateways", 0, "none of the tenant's %zu gateways is online",
                     answer->gateway_count);
     }
@@ -441,15 +156,24 @@ static void on_address(void *arg, enum network_outcome outcome, const char *text
     stage_done(p);
 }
 
+static void on_heard(void *arg, enum err err, const char *text, const char *json)
+{
+    struct preflight *p = arg;
+
+    (void)text;
+    p->heard = err == ERR_OK ? cJSON_Parse(json) : NULL; /* a plan can do without */
+    stage_done(p);
+}
+
 static void ask_the_rest(struct preflight *p)
 {
     struct network_driver *network = &p->daemon->network;
 
     if (p->is_given_up || p->daemon->is_stopping) {
-        end_with_problems(p);
+        launch_refuse(p);
         return;
     }
-    p->stage_left = 3 + (unsigned)p->profile_count;
+    p->stage_left = 4 + (unsigned)p->profile_count;
     for (size_t i = 0; i < p->profile_count; i++) {
         struct profile_call *call = must(malloc(sizeof(*call)));
         *call = (struct profile_call){.p = p, .index = i};
@@ -457,6 +181,8 @@ static void ask_the_rest(struct preflight *p)
     }
     network->list_gateways(network->self, &p->application_id, on_gateways, p);
     network->list_busy_devices(network->self, &p->application_id, on_busy, p);
+    store_coverage(p->daemon->store, &p->deployment_id, daemon_now_ms(p->daemon) - HEARD_LATELY_MS,
+                   on_heard, p);
     network->random_address(network->self, p->candidates[0].dev_eui, on_address, p);
 }
 
@@ -612,7 +338,7 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
         problem_add(p->problems, "deployment", 0, "the deployment cannot be started: %s",
                     err == ERR_OK ? "what is stored cannot be read" : text);
         cJSON_Delete(draft);
-        end_with_problems(p);
+        launch_refuse(p);
         return;
     }
     wish_read(cJSON_GetObjectItem(draft, "wish"), p->problems, &p->wish);
@@ -639,7 +365,7 @@ static void on_draft(void *arg, enum err err, const char *text, const char *json
     cJSON_Delete(draft);
     if (p->count == 0) {
         problem_add(p->problems, "devices", 0, "the deployment has no devices");
-        end_with_problems(p);
+        launch_refuse(p);
         return;
     }
     ask_devices(p);

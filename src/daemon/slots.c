@@ -114,9 +114,24 @@ void slots_janitor(struct daemon *daemon)
     }
 }
 
+/* Copies the applications that belong to the slot; returns how many they are. */
+static size_t those_of_slot(const struct slot *slot, const struct uuid *ids, size_t id_count,
+                            struct uuid *ret_ids)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < id_count; i++) {
+        if (store_slot_of(&ids[i]) == slot->index) {
+            ret_ids[count++] = ids[i];
+        }
+    }
+    return count;
+}
+
 void slot_set_applications(struct slot *slot)
 {
     struct daemon *daemon = slot->daemon;
+    const struct config *config = &daemon->config;
     size_t count = 0;
 
     if (slot->stream == NULL) {
@@ -125,19 +140,18 @@ void slot_set_applications(struct slot *slot)
     for (const struct running *r = daemon->running; r != NULL; r = r->next) {
         count += r->slot == slot;
     }
-    struct uuid *applications = must(calloc(count + CONFIG_LIST_MAX + 1, sizeof(*applications)));
+    struct uuid *applications =
+        must(calloc(count + 2 * CONFIG_LIST_MAX + 1, sizeof(*applications)));
     count = 0;
     for (const struct running *r = daemon->running; r != NULL; r = r->next) {
         if (r->slot == slot) {
             applications[count++] = r->application_id;
         }
     }
-    for (size_t i = 0; i < daemon->config.clock_service_id_count; i++) {
-        const struct uuid *id = &daemon->config.clock_service_ids[i];
-        if (store_slot_of(id) == slot->index) {
-            applications[count++] = *id;
-        }
-    }
+    count += those_of_slot(slot, config->clock_service_ids, config->clock_service_id_count,
+                           applications + count);
+    count +=
+        those_of_slot(slot, config->observe_ids, config->observe_id_count, applications + count);
     daemon->network.set_applications(slot->stream, applications, count);
     free(applications);
 }

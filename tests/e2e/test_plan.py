@@ -1,7 +1,18 @@
 """The plan of a draft, the same list before the start, and what the run then takes."""
+import time
 import unittest
 
 from e2e import EndToEnd, image
+
+# Two devices hear the first gateway, three the second; the last one says nothing.
+PLACES = """
+gateways = 2;
+groups = (
+  { first = 0; count = 2; gateways = [0]; },
+  { first = 2; count = 3; gateways = [1]; },
+  { first = 5; count = 1; mute = true; }
+);
+"""
 
 
 class Plan(EndToEnd):
@@ -32,6 +43,33 @@ class Plan(EndToEnd):
         status, problem = self.rig.api("POST", "/api/v1/plan", {"size": 0, "devices_count": 1})
         self.assertEqual(status, 422)
         self.assertEqual({p["field"] for p in problem["errors"]}, {"size", "devices_count", "region"})
+
+    def test_who_is_not_reached_is_named(self):
+        self.rig.start_postgres()
+        self.rig.start_mosquitto()
+        self.rig.start_sim("--devices", "6", "--uplink-interval", "60", "--scenario", self.rig.write("places.conf", PLACES))
+        self.rig.extra_config = f'observe: {{ applications = ["{self.rig.world["application_id"]}"]; }};'
+        self.rig.start_fuotad()
+        devices, gateways = self.rig.world["devices"], self.rig.world["gateways"]
+        image_id = self.add_image(image(2000))
+        near, anywhere = (self.create("--data-rate", "5", *options, image_id=image_id)
+                          for options in (["--gateway", gateways[0]], []))
+        end = time.monotonic() + 20
+        while (plan := self.rig.ctl_json("plan", near)["plan"])["coverage"]["not_covered"] < 3:
+            self.assertLess(time.monotonic(), end, plan["coverage"])
+            time.sleep(0.2)
+        self.assertEqual(plan["coverage"], {"gateways": gateways[:1], "covered": 2, "not_covered": 3, "unknown": 1})
+        told = [warning["detail"] for warning in plan["warnings"] if warning["field"] in ("gateways", "devices")]
+        self.assertEqual(told, [f"devices that none of the group's 1 gateways hears: 3 ({', '.join(sorted(devices[2:5]))})",
+                                f"devices that were not heard lately: 1 ({devices[5]})"])
+        self.assertIn("only others hear 3", self.rig.ctl("plan", near).stdout)
+        plan = self.rig.ctl_json("plan", anywhere)["plan"]
+        self.assertEqual(plan["coverage"], {"gateways": [gateways[1], gateways[0]], "covered": 5, "not_covered": 0,
+                                            "unknown": 1})
+        # What is warned of keeps nothing from starting, and stands with the deployment.
+        self.rig.ctl("deployment", "start", near)
+        self.assertEqual(self.show(near)["problems"], self.show(near)["plan"]["warnings"])
+        self.assertEqual(self.show(near)["plan"]["coverage"]["not_covered"], 3)
 
     def test_what_keeps_it_from_starting_comes_with_the_plan(self):
         self.start_all("--devices", "3")

@@ -1079,6 +1079,47 @@ static void airtime_is_booked_once(void **state)
     assert_int_equal(cJSON_GetArraySize(get("gateways")), 1); /* what the wrong clock had booked */
 }
 
+#define DEV_0     "0102030405060708"
+#define DEV_1     "ffffffffffffffff"
+#define DEV_2     "0000000000000003"
+#define GATEWAY_A "\"000000000000000a\""
+#define GATEWAY_B "\"000000000000000b\""
+
+static void expect_coverage(int64_t since_ms, const char *expected)
+{
+    struct uuid id = id_of(id_text(11));
+
+    EXPECT(ERR_OK, store_coverage(store, &id, since_ms, on_json, NULL));
+    expect_json(expected);
+}
+
+static void who_hears_whom_is_noted(void **state)
+{
+    const int64_t now = INT64_C(1800000000000);
+    const uint64_t *dev = some_euis;
+    const struct store_heard heard[] = {
+        {dev[0], 0xb, now},        {dev[0], 0xa, now}, {dev[0], 0xa, now + 60000}, /* the same */
+        {dev[1], 0xb, now + 1000}, {99, 0xc, now},
+    };
+    const struct store_heard later[] = {{dev[1], 0xb, now + 10000000}, {dev[0], 0xa, now + 120000}};
+
+    (void)state;
+    add_both(11);
+    EXPECT(ERR_OK, store_note_heard(store, heard, 5, on_done, NULL));
+    expect_coverage(now, "[{\"gateways\":[],\"count\":1,\"devices\":[\"" DEV_2 "\"]},"
+                         "{\"gateways\":[" GATEWAY_A "," GATEWAY_B
+                         "],\"count\":1,\"devices\":[\"" DEV_0 "\"]},"
+                         "{\"gateways\":[" GATEWAY_B "],\"count\":1,\"devices\":[\"" DEV_1 "\"]}]");
+    /* within the hour it is known well enough */
+    EXPECT(ERR_OK, store_note_heard(store, later, 2, on_done, NULL));
+    expect_coverage(now + 100000,
+                    "[{\"gateways\":[],\"count\":2,\"devices\":[\"" DEV_2 "\",\"" DEV_0 "\"]},"
+                    "{\"gateways\":[" GATEWAY_B "],\"count\":1,\"devices\":[\"" DEV_1 "\"]}]");
+    EXPECT(ERR_OK, store_heard_prune(store, now + INT64_C(31) * 86400000, on_done, NULL));
+    expect_coverage(now, "[{\"gateways\":[],\"count\":3,\"devices\":[\"" DEV_2 "\",\"" DEV_0
+                         "\",\"" DEV_1 "\"]}]");
+}
+
 static void on_ids(void *arg, enum err err, const char *text, const struct uuid *ids, size_t count)
 {
     struct uuid id = id_of(id_text(11));
@@ -1306,6 +1347,7 @@ int main(void)
         TEST(only_running_deployments_are_loaded),
         TEST(what_this_program_never_wrote_is_not_loaded),
         TEST(airtime_is_booked_once),
+        TEST(who_hears_whom_is_noted),
         TEST(running_deployments_are_listed),
         TEST(a_running_deployment_is_shown_with_its_numbers),
         TEST(requests_are_taken_where_the_state_allows_them),
