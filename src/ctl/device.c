@@ -23,6 +23,14 @@ static void print_device(const cJSON *device)
                   !reason[0] || strcmp(reason, "none") == 0 ? "" : json_cell(item, "reason_text"));
     }
     table_print(&table, stdout);
+    fputs("\nheard by\n", stdout);
+    table_init(&table, 2);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(device, "gateways"))
+    {
+        table_add(&table, json_cell(item, "gateway_id"));
+        table_add(&table, time_cell(item, "heard_at"));
+    }
+    table_print(&table, stdout);
     fputs("\nevents\n", stdout);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(device, "events"))
     {

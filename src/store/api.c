@@ -183,7 +183,8 @@ void store_deployment_add(struct store *store, const struct store_draft *draft, 
         "'created_at', " TIME(
             "d.created_at") ", 'started_at', NULL, 'finished_at', NULL, "
                             "'start_at', " TIME(
-                                "d.start_at") ", 'problems', '[]'::json, 'suspended', NULL, 'plan', NULL) FROM "
+                                "d.start_at") ", 'problems', '[]'::json, 'suspended', NULL, "
+                                              "'plan', NULL) FROM "
                                               "added d, image_row i",
         8, params, ERR_MISSING, done, arg);
     free(euis);
@@ -257,7 +258,7 @@ void store_deployment_retry_source(struct store *store, const char *id, store_js
 #define REQUEST_JSON                                                                               \
     "json_build_object('id', r.id, 'kind', r.kind, 'deployment_id', r.deployment_id, 'state', "    \
     "r.state, "                                                                                    \
-    "'detail', r.detail, 'problems', r.problems, 'plan', r.plan, 'created_at', " TIME(                             \
+    "'detail', r.detail, 'problems', r.problems, 'plan', r.plan, 'created_at', " TIME(             \
         "r.created_at") ", "                                                                       \
                         "'done_at', " TIME("r.done_at") ")"
 
@@ -312,19 +313,27 @@ void store_device_timeline(struct store *store, const char *dev_eui, store_json_
 {
     store_ask_json(
         store->reader,
-        "SELECT json_build_object('dev_eui', $1::text, 'deployments', (SELECT "
+        "SELECT json_build_object('dev_eui', $1::text, 'deployments', coalesce((SELECT "
         "json_agg(json_build_object('id', d.id, "
         "'name', d.name, 'state', d.state, 'stage', v.stage, 'reason', v.reason) ORDER BY "
         "d.created_at) "
         "FROM deployment_device v JOIN deployment d ON d.id = v.deployment_id WHERE v.dev_eui = "
-        "$1), "
-        "'events', coalesce((SELECT json_agg(json_build_object('at', " TIME_MS(
-            "e.at_ms") ", 'deployment_id', "
-                       "e.deployment_id, 'kind', e.kind, 'text', e.text, 'value', e.value, "
-                       "'detail', e.detail) ORDER BY e.id) "
-                       "FROM (SELECT * FROM event WHERE dev_eui = $1 ORDER BY id DESC LIMIT 500) "
-                       "e), '[]')) "
-                       "WHERE EXISTS (SELECT 1 FROM deployment_device WHERE dev_eui = $1)",
+        "$1), '[]'), "
+        "'gateways', coalesce((SELECT json_agg(json_build_object('gateway_id', h.gateway_id, "
+        "'heard_at', " TIME_MS(
+            "h.heard_ms") ") ORDER BY h.heard_ms DESC, h.gateway_id) FROM heard h WHERE h.dev_eui "
+                          "= $1), '[]'), "
+                          "'events', coalesce((SELECT json_agg(json_build_object('at', " TIME_MS(
+                              "e.at_ms") ", 'deployment_id', "
+                                         "e.deployment_id, 'kind', e.kind, 'text', e.text, "
+                                         "'value', e.value, "
+                                         "'detail', e.detail) ORDER BY e.id) "
+                                         "FROM (SELECT * FROM event WHERE dev_eui = $1 ORDER BY id "
+                                         "DESC LIMIT 500) "
+                                         "e), '[]')) "
+                                         "WHERE EXISTS (SELECT 1 FROM deployment_device WHERE "
+                                         "dev_eui = $1) OR "
+                                         "EXISTS (SELECT 1 FROM heard WHERE dev_eui = $1)",
         1, &dev_eui, ERR_MISSING, done, arg);
 }
 

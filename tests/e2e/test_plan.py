@@ -66,6 +66,8 @@ class Plan(EndToEnd):
         plan = self.rig.ctl_json("plan", anywhere)["plan"]
         self.assertEqual(plan["coverage"], {"gateways": [gateways[1], gateways[0]], "covered": 5, "not_covered": 0,
                                             "unknown": 1})
+        self.assertIn(gateways[1], self.rig.ctl("device", "show", devices[3]).stdout)
+        self.assertEqual([g["gateway_id"] for g in self.rig.ctl_json("device", "show", devices[3])["gateways"]], gateways[1:])
         # What is warned of keeps nothing from starting, and stands with the deployment.
         self.rig.ctl("deployment", "start", near)
         self.assertEqual(self.show(near)["problems"], self.show(near)["plan"]["warnings"])

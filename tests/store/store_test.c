@@ -1115,6 +1115,11 @@ static void who_hears_whom_is_noted(void **state)
     expect_coverage(now + 100000,
                     "[{\"gateways\":[],\"count\":2,\"devices\":[\"" DEV_2 "\",\"" DEV_0 "\"]},"
                     "{\"gateways\":[" GATEWAY_B "],\"count\":1,\"devices\":[\"" DEV_1 "\"]}]");
+    /* a device of no deployment has a page, too */
+    EXPECT(ERR_OK, store_device_timeline(store, "0000000000000063", on_json, NULL));
+    expect_json(
+        "{\"dev_eui\":\"0000000000000063\",\"deployments\":[],\"events\":[],\"gateways\":"
+        "[{\"gateway_id\":\"000000000000000c\",\"heard_at\":\"2027-01-15T08:00:00.000Z\"}]}");
     EXPECT(ERR_OK, store_heard_prune(store, now + INT64_C(31) * 86400000, on_done, NULL));
     expect_coverage(now, "[{\"gateways\":[],\"count\":3,\"devices\":[\"" DEV_2 "\",\"" DEV_0
                          "\",\"" DEV_1 "\"]}]");
