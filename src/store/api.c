@@ -94,9 +94,9 @@ void store_image_delete(struct store *store, const char *id, store_done_fn *done
 /* clang-format off */
 #define NUMBER(name) "(d.params->>'" name "')::bigint"
 
-/* The gap between two frames as deployment_gap_ms() has it. */
+/* The gap between two frames as deployment_gap_ms() has it, and longer while gateways refuse. */
 #define GAP_MS \
-    "greatest(" NUMBER("margin_ms") " * greatest(1, length(t.gateways) - length(replace(t.gateways, '*', ''))), " \
+    "(1 << t.slowness) * greatest(" NUMBER("margin_ms") " * greatest(1, length(t.gateways) - length(replace(t.gateways, '*', ''))), " \
     "(" NUMBER("frame_airtime_ms") " / (d.params->>'duty_cycle')::double precision)::bigint, " NUMBER("min_gap_ms") ")"
 
 /* Milliseconds until the last planned fragment is out. */

@@ -1162,6 +1162,7 @@ static void a_running_deployment_is_shown_with_its_numbers(void **state)
                                             .round = 3,
                                             .session_number = 2,
                                             .is_paused = true,
+                                            .slowness = 1,
                                             .frame_count = 8,
                                             .gateway_count = 2,
                                             .gateways = {{1, true}, {2, false}}}};
@@ -1186,8 +1187,10 @@ static void a_running_deployment_is_shown_with_its_numbers(void **state)
     assert_true(cJSON_IsTrue(get("is_paused")));
     assert_string_equal(text_of("session_time"), "2026-07-30T10:00:00.000Z");
     assert_string_equal(text_of("session_end"), "2026-07-30T19:06:08.000Z");
-    /* three frames, one gateway's margin of 1000 ms apart */
-    assert_string_equal(text_of("estimated_end"), "2026-07-30T10:00:13.000Z");
+    /* three frames, one gateway's margin of 1000 ms apart, half as fast while it refuses */
+    assert_int_equal(get("slowed")->valueint, 2);
+    assert_int_equal(get("remaining_s")->valueint, 6);
+    assert_string_equal(text_of("estimated_end"), "2026-07-30T10:00:16.000Z");
     assert_string_equal(text_of("region"), "EU868");
     assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(get("stages"), "receiving")) == 2.0);
     assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(get("reasons"), "clock_drift")) == 1.0);
