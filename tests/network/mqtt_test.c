@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <glob.h>
+
 #include <cmocka.h>
 #include <mosquitto.h>
 
@@ -18,7 +20,7 @@
 #include "network/chirpstack/mqtt.h"
 
 static char folder[] = "/tmp/fuotad-mqtt-XXXXXX";
-static uint16_t port, password_port, tls_port;
+static uint16_t port, password_port, tls_port, rules_port;
 static pid_t broker;
 
 static struct test_loop t;
@@ -62,6 +64,35 @@ static void stop_broker(int signal)
     broker = 0;
 }
 
+/* mosquitto's plugin for rules comes with its package, below a folder of the architecture. */
+static const char *rules_plugin(void)
+{
+    static char path[200];
+    glob_t found;
+
+    assert_int_equal(glob("/usr/lib/*/mosquitto_dynamic_security.so", 0, NULL, &found), 0);
+    snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return path;
+}
+
+/* On that listener anybody may publish and get all, change the rules, and subscribe to what begins
+ * with granted/. */
+static void write_rules(void)
+{
+    FILE *rules = fopen(in_folder("rules.json"), "w");
+
+    assert_non_null(rules);
+    fputs("{\"defaultACLAccess\":{\"publishClientSend\":true,\"publishClientReceive\":true,"
+          "\"subscribe\":false,\"unsubscribe\":true},\"anonymousGroup\":\"all\",\"clients\":[],"
+          "\"groups\":[{\"groupname\":\"all\",\"roles\":[{\"rolename\":\"all\"}]}],"
+          "\"roles\":[{\"rolename\":\"all\",\"acls\":[{\"acltype\":\"subscribePattern\","
+          "\"topic\":\"granted/#\",\"allow\":true},{\"acltype\":\"publishClientSend\","
+          "\"topic\":\"$CONTROL/#\",\"allow\":true}]}]}",
+          rules);
+    fclose(rules);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -72,6 +103,7 @@ static int begin(void **state)
     port = child_free_port();
     password_port = child_free_port();
     tls_port = child_free_port();
+    rules_port = child_free_port();
     snprintf(command, sizeof(command),
              "cd %s && exec 2>err.txt >&2 && set -e\n"
              "new='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'\n"
@@ -94,10 +126,13 @@ static int begin(void **state)
             "listener %u 127.0.0.1\nallow_anonymous true\n"
             "listener %u 127.0.0.1\nallow_anonymous false\npassword_file %s/passwords\n"
             "listener %u 127.0.0.1\nallow_anonymous true\ncafile %s/ca.pem\ncertfile "
-            "%s/server.pem\nkeyfile %s/server.key\nrequire_certificate true\n",
+            "%s/server.pem\nkeyfile %s/server.key\nrequire_certificate true\n"
+            "listener %u 127.0.0.1\nallow_anonymous true\nplugin %s\n"
+            "plugin_opt_config_file %s/rules.json\n",
             folder, getuid() == 0 ? "user root\n" : "", port, password_port, folder, tls_port,
-            folder, folder, folder);
+            folder, folder, folder, rules_port, rules_plugin(), folder);
     fclose(conf);
+    write_rules();
     mosquitto_lib_init();
     start_broker();
     return 0;
@@ -561,6 +596,41 @@ static void the_right_password_is_taken_and_a_wrong_one_reported(void **state)
     close_client(&wrong);
 }
 
+static void change_rules(const char *command)
+{
+    publish_octets("$CONTROL/dynamic-security/v1", command, strlen(command), 1, 1, NULL);
+}
+
+static void a_subscription_that_is_refused_is_told_until_it_is_granted_or_given_up(void **state)
+{
+    (void)state;
+    struct client c = {.acknowledges = true};
+    struct mqtt_options options = options_of("rules");
+
+    uint16_t usual = port;
+    options.port = port = rules_port;
+    open_client(&c, &options);
+    mqtt_subscribe(c.mqtt, "granted/a");
+    WAIT_UNTIL(&t, c.up_count == 1);
+    test_loop_run(&t, 1200); /* more than a tick */
+    assert_int_equal(c.down_count, 0);
+    mqtt_subscribe(c.mqtt, "later/a");
+    mqtt_subscribe(c.mqtt, "never/a");
+    WAIT_UNTIL(&t, c.down_count == 1);
+    assert_non_null(strstr(c.down_text, "subscribing to "));
+    assert_non_null(strstr(c.down_text, "/a: Not authorized"));
+    mqtt_unsubscribe(c.mqtt, "never/a");
+    change_rules("{\"commands\":[{\"command\":\"setDefaultACLAccess\",\"acls\":[{\"acltype\":"
+                 "\"subscribe\",\"allow\":true}]}]}");
+    WAIT_UNTIL(&t, c.up_count == 2);
+    publish("later/a", "l", 1);
+    publish("granted/a", "g", 1);
+    WAIT_UNTIL(&t, c.seen_count == 2);
+    assert_int_equal(c.down_count, 1); /* the connection was there all the time */
+    close_client(&c);
+    port = usual;
+}
+
 static struct mqtt_options tls_options(const char *id)
 {
     struct mqtt_options options = options_of(id);
@@ -649,6 +719,7 @@ int main(int argc, char **argv)
         TEST(no_broker_is_reported_and_tried_again),
         TEST(closing_while_it_connects_is_fine),
         TEST(the_right_password_is_taken_and_a_wrong_one_reported),
+        TEST(a_subscription_that_is_refused_is_told_until_it_is_granted_or_given_up),
         TEST(messages_come_over_tls),
         TEST(a_broker_of_another_authority_or_name_is_refused),
         TEST(certificate_files_that_cannot_be_used_are_an_error),

@@ -34,8 +34,9 @@ struct mqtt_callbacks {
     void (*on_message)(void *arg, const char *topic, const uint8_t *payload, size_t size, int qos);
     /* The batch, which has at least one message, is over. */
     void (*on_batch)(void *arg);
-    /* `text` NULL: connected; `is_session_kept`: the broker had kept our session. Otherwise why it
-     * was lost. */
+    /* `text` NULL: connected, and all is well; `is_session_kept`: the broker had kept our session.
+     * Otherwise why it was lost, or which subscription the broker refuses (it is asked for again
+     * until it is granted or given up). */
     void (*on_state)(void *arg, const char *text, bool is_session_kept);
     /* Whether it may connect now; NULL: always. Asked again after a while. */
     bool (*may_connect)(void *arg);

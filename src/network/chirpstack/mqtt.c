@@ -18,7 +18,9 @@
 struct filter {
     struct filter *next;
     char *text;
-    bool is_gone; /* unsubscribed while offline: the broker's session has it still */
+    int message_id; /* of the last SUBSCRIBE */
+    bool is_gone;   /* unsubscribed while offline: the broker's session has it still */
+    bool is_refused;
 };
 
 struct mqtt {
@@ -39,7 +41,9 @@ struct mqtt {
     size_t batch_size;
     uint64_t retry_ms;
     struct filter *filters;
-    const char *refusal; /* static; why the broker closes after its CONNACK; NULL: it does not */
+    bool is_some_refused; /* of them; it was told */
+    uint64_t refused_at;  /* uv_now(), when they were asked for last */
+    const char *refusal;  /* static; why the broker closes after its CONNACK; NULL: it does not */
     void (*on_closed)(void *arg);
     void *closed_arg;
 };
@@ -113,9 +117,9 @@ static void check_socket(struct mqtt *mqtt, int result)
     }
 }
 
-static void subscribe_now(struct mqtt *mqtt, const struct filter *filter)
+static void subscribe_now(struct mqtt *mqtt, struct filter *filter)
 {
-    mosquitto_subscribe_v5(mqtt->mosq, NULL, filter->text, 1, 0, NULL);
+    mosquitto_subscribe_v5(mqtt->mosq, &filter->message_id, filter->text, 1, 0, NULL);
 }
 
 /* libmosquitto's callbacks: from inside its read, write and misc calls. */
@@ -134,8 +138,10 @@ static void on_connect(struct mosquitto *mosq, void *arg, int result, int flags,
     if (!mqtt->is_rejected) {
         mqtt->retry_ms = RETRY_FIRST_MS;
     }
+    mqtt->is_some_refused = false;
     for (struct filter **at = &mqtt->filters; *at != NULL;) {
         struct filter *filter = *at;
+        filter->is_refused = false;
         if (filter->is_gone) {
             mosquitto_unsubscribe_v5(mosq, NULL, filter->text, NULL);
             *at = filter->next;
@@ -160,6 +166,54 @@ static void on_disconnect(struct mosquitto *mosq, void *arg, int result,
                : result == 0    ? "disconnected"
                : result >= 0x80 ? mosquitto_reason_string(result) /* the broker's */
                                 : mosquitto_strerror(result));
+}
+
+static void on_subscribe(struct mosquitto *mosq, void *arg, int message_id, int count,
+                         const int *granted, const mosquitto_property *properties)
+{
+    struct mqtt *mqtt = arg;
+    struct filter *filter = mqtt->filters;
+
+    (void)mosq, (void)properties;
+    while (filter != NULL && filter->message_id != message_id) {
+        filter = filter->next;
+    }
+    if (filter == NULL || count != 1) {
+        return;
+    }
+    filter->is_refused = granted[0] >= 0x80;
+    if (filter->is_refused && !mqtt->is_some_refused) {
+        char text[300];
+        mqtt->is_some_refused = true;
+        mqtt->refused_at = uv_now(mqtt->loop);
+        snprintf(text, sizeof(text), "subscribing to %s: %s", filter->text,
+                 mosquitto_reason_string(granted[0]));
+        mqtt->callbacks.on_state(mqtt->arg, text, false);
+    }
+}
+
+/* Somebody may change the broker's rules. */
+static void check_refused(struct mqtt *mqtt)
+{
+    bool is_due = uv_now(mqtt->loop) >= mqtt->refused_at + RETRY_LAST_MS;
+    bool is_some_refused = false;
+
+    if (!mqtt->is_some_refused || !mqtt->is_connected) {
+        return;
+    }
+    for (struct filter *filter = mqtt->filters; filter != NULL; filter = filter->next) {
+        if (filter->is_refused) {
+            is_some_refused = true;
+            if (is_due) {
+                mqtt->refused_at = uv_now(mqtt->loop);
+                subscribe_now(mqtt, filter);
+            }
+        }
+    }
+    if (!is_some_refused) {
+        mqtt->is_some_refused = false;
+        mqtt->callbacks.on_state(mqtt->arg, NULL, true);
+    }
 }
 
 static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto_message *message,
@@ -247,6 +301,7 @@ static void on_tick(uv_timer_t *timer)
 
     /* A ping would be written together with the acknowledgements that still wait. */
     if (mqtt->poll != NULL && !mqtt->is_batch_open) {
+        check_refused(mqtt);
         check_socket(mqtt, mosquitto_loop_misc(mqtt->mosq));
         update_poll(mqtt);
     }
@@ -358,6 +413,7 @@ enum err mqtt_new(struct uv_loop_s *loop, const struct mqtt_options *o,
     }
     mosquitto_connect_v5_callback_set(mqtt->mosq, on_connect);
     mosquitto_disconnect_v5_callback_set(mqtt->mosq, on_disconnect);
+    mosquitto_subscribe_v5_callback_set(mqtt->mosq, on_subscribe);
     mosquitto_message_v5_callback_set(mqtt->mosq, on_message);
     mqtt->loop = loop;
     mqtt->callbacks = *callbacks;
