@@ -34,8 +34,8 @@ void store_book_airtime(struct store *store, const struct store_airtime *frame,
     for (size_t g = 0; g < frame->gateway_count; g++) {
         char eui[EUI64_TEXT_SIZE];
         eui64_format(frame->gateways[g], eui);
-        size += (size_t)snprintf(gateways + size, sizeof(gateways) - size, "%s%s",
-                                 g > 0 ? "," : "", eui);
+        size += (size_t)snprintf(gateways + size, sizeof(gateways) - size, "%s%s", g > 0 ? "," : "",
+                                 eui);
     }
     snprintf(gateways + size, sizeof(gateways) - size, "}");
     snprintf(now, sizeof(now), "%" PRId64, frame->now_ms);
@@ -68,11 +68,6 @@ void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done,
 
 void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg)
 {
-    struct pg_batch *batch = pg_batch_new();
-    char now[24];
-    const char *params[] = {now};
-
-    snprintf(now, sizeof(now), "%" PRId64, now_ms);
-    pg_add(batch, "DELETE FROM airtime WHERE minute < $1::bigint / 60000 - 2880", 1, params);
-    store_do_anyway(store->reader, batch, done, arg);
+    store_do_at(store->reader, "DELETE FROM airtime WHERE minute < $1::bigint / 60000 - 2880",
+                now_ms, done, arg);
 }

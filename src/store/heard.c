@@ -64,12 +64,7 @@ void store_coverage(struct store *store, const struct uuid *deployment_id, int64
 
 void store_heard_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg)
 {
-    struct pg_batch *batch = pg_batch_new();
-    char now[24];
-    const char *params[] = {now};
-
-    snprintf(now, sizeof(now), "%" PRId64, now_ms);
-    pg_add(batch, "DELETE FROM heard WHERE heard_ms < $1::bigint - 30 * 86400000::bigint", 1,
-           params);
-    store_do_anyway(store->reader, batch, done, arg);
+    store_do_at(store->reader,
+                "DELETE FROM heard WHERE heard_ms < $1::bigint - 30 * 86400000::bigint", now_ms,
+                done, arg);
 }

@@ -1,6 +1,7 @@
 /* store.c - the two connections, and the shapes that most questions to them have. */
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,17 @@ void store_do(struct pg *pg, struct pg_batch *batch, size_t decisive, enum err u
 void store_do_anyway(struct pg *pg, struct pg_batch *batch, store_done_fn *done, void *arg)
 {
     store_do(pg, batch, NOTHING_DECIDES, ERR_OK, done, arg);
+}
+
+void store_do_at(struct pg *pg, const char *sql, int64_t now_ms, store_done_fn *done, void *arg)
+{
+    struct pg_batch *batch = pg_batch_new();
+    char now[24];
+    const char *params[] = {now};
+
+    snprintf(now, sizeof(now), "%" PRId64, now_ms);
+    pg_add(batch, sql, 1, params);
+    store_do_anyway(pg, batch, done, arg);
 }
 
 /* opening and closing */

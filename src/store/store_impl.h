@@ -59,6 +59,8 @@ void store_do(struct pg *pg, struct pg_batch *batch, size_t decisive, enum err u
               store_done_fn *done, void *arg);
 /* The same where it does not matter what was touched. */
 void store_do_anyway(struct pg *pg, struct pg_batch *batch, store_done_fn *done, void *arg);
+/* One statement, whose parameter is the time. */
+void store_do_at(struct pg *pg, const char *sql, int64_t now_ms, store_done_fn *done, void *arg);
 /* slots.c: listens again. */
 void store_keeper_connected(struct store *store);
 
