@@ -202,7 +202,7 @@ COMMIT""")
             time.sleep(0.02)
             calls = self.calls()
             keys, commands = keys + calls["keys"], commands + calls["commands"]
-            call_us = call_us or calls["first_us"]
+            call_us = call_us or calls["keys_us"]
         cpu = {name: self.cpu_s(name) - before[name] for name in parts}
         return (call_us - begun) / 1e6, cpu
 

@@ -152,8 +152,9 @@ static void print_calls(struct load *load)
     struct api_calls *c = api_get_calls(load->api);
 
     printf("{\"keys\": %" PRIu64 ", \"commands\": %" PRIu64 ", \"frames\": %" PRIu64
-           ", \"others\": %" PRIu64 ", \"first_us\": %" PRIu64 ", \"last_us\": %" PRIu64 "}\n",
-           c->keys, c->commands, c->frames, c->others, c->first_us, c->last_us);
+           ", \"others\": %" PRIu64 ", \"first_us\": %" PRIu64 ", \"last_us\": %" PRIu64
+           ", \"keys_us\": %" PRIu64 "}\n",
+           c->keys, c->commands, c->frames, c->others, c->first_us, c->last_us, c->keys_us);
     *c = (struct api_calls){0};
 }
 

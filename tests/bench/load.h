@@ -44,6 +44,7 @@ void publisher_run(struct publisher *p, const struct load_uplinks *uplinks, void
 struct api_calls {
     uint64_t keys, commands, frames, others;
     uint64_t first_us, last_us;
+    uint64_t keys_us; /* of the first for a key; others come by themselves, too */
 };
 
 struct api;

@@ -63,6 +63,9 @@ static void get_keys(struct api *api, struct grpc_call *call)
     response.device_keys = &keys;
     reply(call, &response.base);
     count(api, &api->calls.keys);
+    if (api->calls.keys == 1) {
+        api->calls.keys_us = api->calls.last_us;
+    }
     if (request != NULL) {
         hear(api, request->dev_eui, false);
         api__get_device_keys_request__free_unpacked(request, NULL);
