@@ -240,7 +240,7 @@ void store_note_heard(struct store *store, const struct store_heard *heard, size
  * not heard. */
 void store_coverage(struct store *store, const struct uuid *deployment_id, int64_t since_ms,
                     store_json_fn *done, void *arg);
-/* Forgets what is more than 30 days before `now_ms`. */
+/* Forgets what is more than 30 days before `now_ms`, 50,000 rows at most. */
 void store_heard_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);
 
 /* What a draft says, for the preflight: JSON {"start_ms"|null, "wish", "application_id",

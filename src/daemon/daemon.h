@@ -127,6 +127,7 @@ struct turn;
 struct heard_list {
     struct store_heard *items; /* NULL: none yet */
     size_t count;
+    struct store_heard *recent;
     bool is_saving;
     uint64_t next_save; /* uv_now() */
 };

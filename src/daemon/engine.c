@@ -496,14 +496,13 @@ bool engine_is_observed(const struct daemon *daemon, const struct uuid *applicat
     return has_id(daemon->config.observe_ids, daemon->config.observe_id_count, application_id);
 }
 
-/* All devices of the application have something to say, whether they are in a deployment or not. */
-static bool is_heard_out(const struct daemon *daemon, const struct uuid *application_id)
+/* An application of the clock service may have requests from any of its devices. */
+static bool is_clock_served(const struct daemon *daemon, const struct uuid *application_id)
 {
     const struct config *config = &daemon->config;
 
-    return engine_is_observed(daemon, application_id) ||
-           (config->clock_service_enabled &&
-            has_id(config->clock_service_ids, config->clock_service_id_count, application_id));
+    return config->clock_service_enabled &&
+           has_id(config->clock_service_ids, config->clock_service_id_count, application_id);
 }
 
 bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev_eui)
@@ -515,7 +514,7 @@ bool engine_is_wanted(void *arg, const struct uuid *application_id, uint64_t dev
 
     /* Before it is known what runs, the batch is rejected. */
     return slot->state != SLOT_READY || daemon->must_reload || daemon->is_stopping ||
-           is_heard_out(daemon, application_id) ||
+           is_clock_served(daemon, application_id) || engine_is_observed(daemon, application_id) ||
            running_of_device(daemon, dev_eui, &cursor, &index) != NULL;
 }
 
@@ -531,7 +530,11 @@ void engine_on_network_event(void *arg, const struct network_event *event)
         return; /* the batch is rejected, or comes again after the restart */
     }
     if (event->kind == NETWORK_UPLINK) {
-        clock_service_on_uplink(slot, event);
+        if (is_clock_served(daemon, &event->application_id) ||
+            running_of_device(daemon, event->dev_eui, &cursor, &index) != NULL) {
+            clock_service_on_uplink(slot, event);
+        }
+        cursor = 0;
         heard_on_uplink(daemon, event);
     } else if (event->kind == NETWORK_JOIN) {
         clock_service_on_join(daemon, event);

@@ -205,7 +205,7 @@ static void on_plan(void *arg, cJSON *plan)
         drop(p);
         return;
     }
-    if (p->heard != NULL) {
+    if (p->has_coverage) {
         wish_add_coverage(plan, &p->coverage, engine_is_observed(p->daemon, &p->application_id));
     }
     end(p, plan);
@@ -235,16 +235,17 @@ static bool find_params(struct preflight *p)
 static unsigned gateway_count(struct preflight *p)
 {
     const struct wish *wish = &p->wish;
+    bool is_any = wish->gateway_count > 0 || p->online_count > 0;
 
-    if (p->heard != NULL && !wish_coverage(p->heard, wish->gateways, wish->gateway_count, p->online,
-                                           p->online_count, p->params.gateways_max, &p->coverage)) {
-        cJSON_Delete(p->heard);
-        p->heard = NULL;
-    }
+    p->has_coverage = is_any && p->heard != NULL &&
+                      wish_coverage(p->heard, wish->gateways, wish->gateway_count, p->online,
+                                    p->online_count, p->params.gateways_max, &p->coverage);
+    cJSON_Delete(p->heard); /* it may be large */
+    p->heard = NULL;
     if (wish->gateway_count > 0) {
         return (unsigned)wish->gateway_count;
     }
-    if (p->heard != NULL && p->coverage.unknown == 0 && p->coverage.gateway_count > 0) {
+    if (p->has_coverage && p->coverage.unknown == 0 && p->coverage.gateway_count > 0) {
         return (unsigned)p->coverage.gateway_count;
     }
     return p->online_count < p->params.gateways_max ? (unsigned)p->online_count

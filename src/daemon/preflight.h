@@ -32,6 +32,7 @@ struct preflight {
     size_t online_count;
     cJSON *heard; /* which gateways heard the devices (store_coverage()); NULL: not known */
     struct coverage coverage;
+    bool has_coverage;
     struct preflight_profile {
         struct uuid id;
         struct network_profile facts;

@@ -65,6 +65,7 @@ void store_coverage(struct store *store, const struct uuid *deployment_id, int64
 void store_heard_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg)
 {
     store_do_at(store->reader,
-                "DELETE FROM heard WHERE heard_ms < $1::bigint - 30 * 86400000::bigint", now_ms,
-                done, arg);
+                "DELETE FROM heard WHERE ctid = ANY (ARRAY(SELECT ctid FROM heard WHERE heard_ms < "
+                "$1::bigint - 30 * 86400000::bigint LIMIT 50000 FOR UPDATE SKIP LOCKED))",
+                now_ms, done, arg);
 }

@@ -8,7 +8,7 @@
 
 /* Devices that are heard by the same gateways. */
 struct pattern {
-    size_t first, count; /* their places in the list of all gateways */
+    size_t first, count; /* their places in the list of all heard gateways */
     uint32_t device_count;
     const cJSON *devices;
     bool is_covered;
@@ -17,14 +17,34 @@ struct pattern {
 struct cover {
     struct pattern *patterns;
     size_t pattern_count;
-    uint64_t *gateways; /* of all patterns, one after the other */
-    size_t gateway_count;
+    struct heard_gateway {
+        uint64_t id;
+        struct candidate *candidate; /* NULL: it may not be chosen */
+    } * heard;                       /* of all patterns, one after the other */
+    size_t heard_count;
     struct candidate {
         uint64_t id;
         uint32_t gain; /* devices that it adds */
     } * candidates;    /* by id */
     size_t candidate_count;
 };
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+static void find_candidates(struct cover *c, const uint64_t *online, size_t online_count)
+{
+    c->candidates = must(calloc(online_count + 1, sizeof(*c->candidates)));
+    for (size_t i = 0; i < online_count; i++) {
+        c->candidates[i].id = online[i];
+    }
+    c->candidate_count = online_count;
+    qsort(c->candidates, online_count, sizeof(*c->candidates), by_id);
+}
 
 static bool read_pattern(struct cover *c, const cJSON *item)
 {
@@ -33,8 +53,7 @@ static bool read_pattern(struct cover *c, const cJSON *item)
     const cJSON *count = cJSON_GetObjectItem(item, "count");
     const cJSON *gateway;
 
-    *p = (struct pattern){.first = c->gateway_count,
-                          .devices = cJSON_GetObjectItem(item, "devices")};
+    *p = (struct pattern){.first = c->heard_count, .devices = cJSON_GetObjectItem(item, "devices")};
     if (!cJSON_IsArray(gateways) || !cJSON_IsArray(p->devices) || !cJSON_IsNumber(count) ||
         count->valuedouble < 1 || count->valuedouble > DEPLOYMENT_DEVICES_MAX) {
         return false;
@@ -42,15 +61,19 @@ static bool read_pattern(struct cover *c, const cJSON *item)
     p->device_count = (uint32_t)count->valuedouble;
     p->count = (size_t)cJSON_GetArraySize(gateways);
     if (p->count > 0) {
-        c->gateways =
-            must(realloc(c->gateways, (c->gateway_count + p->count) * sizeof(*c->gateways)));
+        c->heard = must(realloc(c->heard, (c->heard_count + p->count) * sizeof(*c->heard)));
     }
     cJSON_ArrayForEach(gateway, gateways)
     {
-        const char *id = cJSON_GetStringValue(gateway);
-        if (id == NULL || eui64_parse(id, &c->gateways[c->gateway_count++]) != ERR_OK) {
+        const char *text = cJSON_GetStringValue(gateway);
+        uint64_t id;
+        if (text == NULL || eui64_parse(text, &id) != ERR_OK) {
             return false;
         }
+        c->heard[c->heard_count++] =
+            (struct heard_gateway){.id = id,
+                                   .candidate = bsearch(&id, c->candidates, c->candidate_count,
+                                                        sizeof(*c->candidates), by_id)};
     }
     c->pattern_count++;
     return true;
@@ -73,28 +96,6 @@ static bool read_patterns(struct cover *c, const cJSON *patterns)
     return true;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return left < right ? -1 : left > right;
-}
-
-static void find_candidates(struct cover *c, const uint64_t *online, size_t online_count)
-{
-    c->candidates = must(calloc(online_count + 1, sizeof(*c->candidates)));
-    for (size_t i = 0; i < online_count; i++) {
-        c->candidates[i].id = online[i];
-    }
-    c->candidate_count = online_count;
-    qsort(c->candidates, online_count, sizeof(*c->candidates), by_id);
-}
-
-static struct candidate *candidate_of(const struct cover *c, uint64_t id)
-{
-    return bsearch(&id, c->candidates, c->candidate_count, sizeof(*c->candidates), by_id);
-}
-
 /* The candidate that adds most devices; NULL: none adds any. */
 static const struct candidate *best_of(struct cover *c)
 {
@@ -106,7 +107,7 @@ static const struct candidate *best_of(struct cover *c)
     for (size_t i = 0; i < c->pattern_count; i++) {
         const struct pattern *p = &c->patterns[i];
         for (size_t g = 0; g < p->count && !p->is_covered; g++) {
-            struct candidate *candidate = candidate_of(c, c->gateways[p->first + g]);
+            struct candidate *candidate = c->heard[p->first + g].candidate;
             if (candidate != NULL) {
                 candidate->gain += p->device_count;
             }
@@ -125,8 +126,8 @@ static void take_gateway(struct cover *c, uint64_t id, struct coverage *coverage
     coverage->gateways[coverage->gateway_count++] = id;
     for (size_t i = 0; i < c->pattern_count; i++) {
         struct pattern *p = &c->patterns[i];
-        for (size_t g = 0; g < p->count; g++) {
-            p->is_covered = p->is_covered || c->gateways[p->first + g] == id;
+        for (size_t g = 0; g < p->count && !p->is_covered; g++) {
+            p->is_covered = c->heard[p->first + g].id == id;
         }
     }
 }
@@ -166,6 +167,8 @@ bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_
                    struct coverage *ret_coverage)
 {
     struct cover c = {.patterns = NULL};
+
+    find_candidates(&c, online, online_count);
     bool is_read = read_patterns(&c, patterns);
 
     *ret_coverage = (struct coverage){.covered = 0};
@@ -173,7 +176,6 @@ bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_
         for (size_t i = 0; i < chosen_count; i++) {
             take_gateway(&c, chosen[i], ret_coverage);
         }
-        find_candidates(&c, online, online_count);
         while (chosen_count == 0 && ret_coverage->gateway_count < gateways_max) {
             const struct candidate *best = best_of(&c);
             if (best == NULL) {
@@ -184,7 +186,7 @@ bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_
         sum_up(&c, ret_coverage);
     }
     free(c.patterns);
-    free(c.gateways);
+    free(c.heard);
     free(c.candidates);
     return is_read;
 }

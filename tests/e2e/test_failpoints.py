@@ -14,7 +14,7 @@ import unittest
 
 from e2e import BUILD, EndToEnd, image
 from rig import RigError
-from uplink import uplink
+from uplink import publish_uplink
 
 FUOTAD = os.path.join(BUILD, "src/daemon/fuotad")
 # What a device has, it keeps: group, fragmentation session, version (enum device_flag); no device joins anew here.
@@ -246,11 +246,6 @@ class Failpoints(EndToEnd):
 
     def publish(self, dev_eui, payload, port, minute=0):
         publish_uplink(self.rig, dev_eui, payload, port, minute)
-
-
-def publish_uplink(rig, dev_eui, payload, port, minute=0):
-    topic, event = uplink(rig, dev_eui, payload, port, minute)
-    subprocess.run([os.path.join(os.path.dirname(__file__), "publish.py"), str(rig.mqtt_port), topic, event.hex()], check=True)
 
 
 class Markers(threading.Thread):

@@ -3,6 +3,7 @@ import time
 import unittest
 
 from e2e import EndToEnd, image
+from uplink import publish_uplink
 
 # Two devices hear the first gateway, three the second; the last one says nothing.
 PLACES = """
@@ -55,10 +56,14 @@ class Plan(EndToEnd):
         near, anywhere = (self.create("--data-rate", "5", *options, image_id=image_id)
                           for options in (["--gateway", gateways[0]], []))
         end = time.monotonic() + 20
-        while (plan := self.rig.ctl_json("plan", near)["plan"])["coverage"]["not_covered"] < 3:
+        expected = {"gateways": gateways[:1], "covered": 2, "not_covered": 3, "unknown": 1}
+        while (plan := self.rig.ctl_json("plan", near)["plan"])["coverage"] != expected:
             self.assertLess(time.monotonic(), end, plan["coverage"])
             time.sleep(0.2)
-        self.assertEqual(plan["coverage"], {"gateways": gateways[:1], "covered": 2, "not_covered": 3, "unknown": 1})
+        # Observed is not served: nobody answers AppTimeReq.
+        publish_uplink(self.rig, devices[0], bytes([1, 0, 0, 0, 0, 0x10]), 202)
+        time.sleep(0.5)
+        self.assertEqual(self.rig.sql("SELECT count(*) FROM fuotad.clock_answer"), "0")
         told = [warning["detail"] for warning in plan["warnings"] if warning["field"] in ("gateways", "devices")]
         self.assertEqual(told, [f"devices that none of the group's 1 gateways hears: 3 ({', '.join(sorted(devices[2:5]))})",
                                 f"devices that were not heard lately: 1 ({devices[5]})"])

@@ -2,6 +2,8 @@
 import base64
 import datetime
 import json
+import os
+import subprocess
 
 
 def uplink(rig, dev_eui, payload, port, minute=0):
@@ -17,3 +19,8 @@ def uplink(rig, dev_eui, payload, port, minute=0):
     }
     topic = f"application/{rig.world['application_id']}/device/{dev_eui}/event/up"
     return topic, json.dumps(event).encode()
+
+
+def publish_uplink(rig, dev_eui, payload, port, minute=0):
+    topic, event = uplink(rig, dev_eui, payload, port, minute)
+    subprocess.run([os.path.join(os.path.dirname(__file__), "publish.py"), str(rig.mqtt_port), topic, event.hex()], check=True)

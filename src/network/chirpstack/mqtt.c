@@ -20,7 +20,7 @@ struct filter {
     char *text;
     int message_id; /* of the last SUBSCRIBE */
     bool is_gone;   /* unsubscribed while offline: the broker's session has it still */
-    bool is_refused;
+    int reason;     /* of its SUBACK: 0x80 or more is a refusal */
 };
 
 struct mqtt {
@@ -41,9 +41,10 @@ struct mqtt {
     size_t batch_size;
     uint64_t retry_ms;
     struct filter *filters;
-    bool is_some_refused; /* of them; it was told */
-    uint64_t refused_at;  /* uv_now(), when they were asked for last */
-    const char *refusal;  /* static; why the broker closes after its CONNACK; NULL: it does not */
+    bool is_some_refused;      /* of them; it was told */
+    const struct filter *told; /* which; NULL: it is given up */
+    uint64_t refused_at;       /* uv_now(), when they were asked for last */
+    const char *refusal; /* static; why the broker closes after its CONNACK; NULL: it does not */
     void (*on_closed)(void *arg);
     void *closed_arg;
 };
@@ -139,9 +140,10 @@ static void on_connect(struct mosquitto *mosq, void *arg, int result, int flags,
         mqtt->retry_ms = RETRY_FIRST_MS;
     }
     mqtt->is_some_refused = false;
+    mqtt->told = NULL;
     for (struct filter **at = &mqtt->filters; *at != NULL;) {
         struct filter *filter = *at;
-        filter->is_refused = false;
+        filter->reason = 0;
         if (filter->is_gone) {
             mosquitto_unsubscribe_v5(mosq, NULL, filter->text, NULL);
             *at = filter->next;
@@ -168,6 +170,21 @@ static void on_disconnect(struct mosquitto *mosq, void *arg, int result,
                                 : mosquitto_strerror(result));
 }
 
+static bool is_refused(const struct filter *filter)
+{
+    return filter->reason >= 0x80;
+}
+
+static void tell_refused(struct mqtt *mqtt, const struct filter *filter)
+{
+    char text[300];
+
+    mqtt->told = filter;
+    snprintf(text, sizeof(text), "subscribing to %s: %s", filter->text,
+             mosquitto_reason_string(filter->reason));
+    mqtt->callbacks.on_state(mqtt->arg, text, false);
+}
+
 static void on_subscribe(struct mosquitto *mosq, void *arg, int message_id, int count,
                          const int *granted, const mosquitto_property *properties)
 {
@@ -181,14 +198,12 @@ static void on_subscribe(struct mosquitto *mosq, void *arg, int message_id, int 
     if (filter == NULL || count != 1) {
         return;
     }
-    filter->is_refused = granted[0] >= 0x80;
-    if (filter->is_refused && !mqtt->is_some_refused) {
-        char text[300];
+    filter->message_id = 0;
+    filter->reason = granted[0];
+    if (is_refused(filter) && !mqtt->is_some_refused) {
         mqtt->is_some_refused = true;
         mqtt->refused_at = uv_now(mqtt->loop);
-        snprintf(text, sizeof(text), "subscribing to %s: %s", filter->text,
-                 mosquitto_reason_string(granted[0]));
-        mqtt->callbacks.on_state(mqtt->arg, text, false);
+        tell_refused(mqtt, filter);
     }
 }
 
@@ -196,23 +211,25 @@ static void on_subscribe(struct mosquitto *mosq, void *arg, int message_id, int 
 static void check_refused(struct mqtt *mqtt)
 {
     bool is_due = uv_now(mqtt->loop) >= mqtt->refused_at + RETRY_LAST_MS;
-    bool is_some_refused = false;
+    const struct filter *refused = NULL;
 
     if (!mqtt->is_some_refused || !mqtt->is_connected) {
         return;
     }
     for (struct filter *filter = mqtt->filters; filter != NULL; filter = filter->next) {
-        if (filter->is_refused) {
-            is_some_refused = true;
+        if (is_refused(filter)) {
+            refused = filter;
             if (is_due) {
                 mqtt->refused_at = uv_now(mqtt->loop);
                 subscribe_now(mqtt, filter);
             }
         }
     }
-    if (!is_some_refused) {
+    if (refused == NULL) {
         mqtt->is_some_refused = false;
         mqtt->callbacks.on_state(mqtt->arg, NULL, true);
+    } else if (mqtt->told == NULL || !is_refused(mqtt->told)) {
+        tell_refused(mqtt, refused);
     }
 }
 
@@ -476,6 +493,9 @@ void mqtt_unsubscribe(struct mqtt *mqtt, const char *text)
     }
     mosquitto_unsubscribe_v5(mqtt->mosq, NULL, text, NULL);
     update_poll(mqtt);
+    if (mqtt->told == filter) {
+        mqtt->told = NULL;
+    }
     while (*at != filter) {
         at = &(*at)->next;
     }
