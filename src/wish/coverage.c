@@ -59,21 +59,19 @@ static bool read_pattern(struct cover *c, const cJSON *item)
         return false;
     }
     p->device_count = (uint32_t)count->valuedouble;
-    p->count = (size_t)cJSON_GetArraySize(gateways);
-    if (p->count > 0) {
-        c->heard = must(realloc(c->heard, (c->heard_count + p->count) * sizeof(*c->heard)));
-    }
+    c->heard = must(realloc(c->heard, (c->heard_count + (size_t)cJSON_GetArraySize(gateways) + 1) *
+                                          sizeof(*c->heard)));
     cJSON_ArrayForEach(gateway, gateways)
     {
         const char *text = cJSON_GetStringValue(gateway);
-        uint64_t id;
-        if (text == NULL || eui64_parse(text, &id) != ERR_OK) {
+        struct heard_gateway *heard = &c->heard[c->heard_count];
+        if (text == NULL || eui64_parse(text, &heard->id) != ERR_OK) {
             return false;
         }
-        c->heard[c->heard_count++] =
-            (struct heard_gateway){.id = id,
-                                   .candidate = bsearch(&id, c->candidates, c->candidate_count,
-                                                        sizeof(*c->candidates), by_id)};
+        heard->candidate =
+            bsearch(&heard->id, c->candidates, c->candidate_count, sizeof(*c->candidates), by_id);
+        c->heard_count++;
+        p->count++;
     }
     c->pattern_count++;
     return true;
