@@ -71,8 +71,10 @@ struct reception reception_estimate(const struct reception_counts *c)
         return read_last_and_lost(c);
     }
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
-    /* Who counts down, as LBM does, leaves the coded ones that it lost out of its count. */
-    bool is_of_all = c->is_repeated || reception_shows_all_lost(c);
+    /* Who counts down, as LBM does, leaves the coded ones that it lost out of its count; but not
+     * who has counted down to 0: an LBM is done then. */
+    bool is_at_0 = c->missing == 0 && c->fragment_count < 256;
+    bool is_of_all = c->is_repeated || is_at_0 || reception_shows_all_lost(c);
     struct reception r = {
         .loss = clamp_loss((double)lost_of(c) / (is_of_all ? c->sent : c->fragment_count))};
 

@@ -49,6 +49,20 @@ static void whoever_has_all_or_may_have_it_needs_no_row(void **state)
     assert_int_equal(estimate(700, 700, 570, 50).rows, 0); /* LoRaMac-node, complete long ago */
 }
 
+/* Nothing is missing, and half of what was sent did not come: it was lost, or dropped by a device
+ * that was done. Nobody who says 0 leaves lost coded fragments out of its count, but where 0 may
+ * stand for 256. */
+static void who_misses_nothing_has_lost_a_share_of_all(void **state)
+{
+    (void)state;
+    struct reception_counts counts = {
+        .fragment_count = 252, .sent = 508, .number_max = 508, .received = 254};
+
+    assert_true(reception_estimate(&counts).loss == 0.5);
+    counts.fragment_count = 256;
+    assert_true(reception_estimate(&counts).loss > 0.8);
+}
+
 /* Chosen rows: 55 fragments were sent, the last of them has the number 80. */
 static void skipped_numbers_hide_losses(void **state)
 {
@@ -175,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_stack_is_read_as_it_counts),
         cmocka_unit_test(whoever_has_all_or_may_have_it_needs_no_row),
+        cmocka_unit_test(who_misses_nothing_has_lost_a_share_of_all),
         cmocka_unit_test(skipped_numbers_hide_losses),
         cmocka_unit_test(more_fragments_leave_fewer_open),
         cmocka_unit_test(a_count_that_stays_is_proof_after_so_many),
