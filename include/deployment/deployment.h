@@ -316,8 +316,8 @@ struct deployment_action {
     X(NOTE_BAD_ANSWER, "bad_answer")       /* value: FPort; the payload could not be read */       \
     X(NOTE_COUNTER_JUMP, "counter_jump")   /* value: counter returned, detail: expected */         \
     X(NOTE_SESSION_MOVED, "session_moved") /* value: new SessionTime, Unix seconds */              \
-    X(NOTE_TAKEN_OVER, "taken_over")       /* value: the next fragment,      detail: sent anew */  \
-    X(NOTE_SESSION_FULL, "session_full")   /* value: the first fragment not sent      */           \
+    X(NOTE_TAKEN_OVER, "taken_over")       /* value: the next fragment, detail: sent anew */       \
+    X(NOTE_SESSION_FULL, "session_full")   /* value: the first fragment not sent */                \
     X(NOTE_ROUND, "round")     /* value: the round that begins, detail: its last fragment */       \
     X(NOTE_SESSION, "session") /* value: number of the session that is planned */                  \
     X(NOTE_REPAIR, "repair")   /* value: devices of the pass that begins, detail: how often */     \

@@ -15,6 +15,9 @@
 
 #include "lorawan/fragmentation.h"
 
+/* LoRaMac-node and LBM send the low 8 bits of MissingFrag: 0 may be 256. */
+#define STATUS_MISSING_END 256
+
 enum status_verdict {
     STATUS_COMPLETE,   /* positive evidence that the block is there */
     STATUS_INCOMPLETE, /* fragments are missing */

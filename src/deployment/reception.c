@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "deployment/status.h"
+
 /*
  * Of random rows over GF(2), so many more than needed are taken until all are independent: 1.607 on
  * average, with this variance (the sums over 2^-i of the ranks of random matrices).
@@ -73,7 +75,7 @@ struct reception reception_estimate(const struct reception_counts *c)
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
     /* Who counts down, as LBM does, leaves the coded ones that it lost out of its count; but not
      * who has counted down to 0: an LBM is done then. */
-    bool is_at_0 = c->missing == 0 && c->fragment_count < 256;
+    bool is_at_0 = c->missing == 0 && c->fragment_count < STATUS_MISSING_END;
     bool is_of_all = c->is_repeated || is_at_0 || reception_shows_all_lost(c);
     struct reception r = {
         .loss = clamp_loss((double)lost_of(c) / (is_of_all ? c->sent : c->fragment_count))};

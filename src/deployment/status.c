@@ -9,14 +9,11 @@
 /* A LoRaMac-node that heard the request has heard one of so many. */
 #define CODED_ENOUGH 64
 
-/* LoRaMac-node and LBM send the low 8 bits of MissingFrag: 0 may be 256. */
-#define MISSING_END 256
-
 enum status_verdict status_read(const struct frag_session_status_ans *ans,
                                 const struct status_facts *facts)
 {
     unsigned count = facts->fragment_count;
-    bool is_small = count < MISSING_END;
+    bool is_small = count < STATUS_MISSING_END;
 
     if (ans->not_enough_matrix_memory) {
         return STATUS_NO_MEMORY;
@@ -34,7 +31,7 @@ enum status_verdict status_read(const struct frag_session_status_ans *ans,
     /* LBM's 0 may be 256 lost ones: then its count is behind by as many. */
     unsigned behind = facts->sent > ans->received_count ? facts->sent - ans->received_count : 0;
     if (ans->missing_count == 0 && facts->company_does &&
-        (is_small || facts->company_shows_all || behind < MISSING_END)) {
+        (is_small || facts->company_shows_all || behind < STATUS_MISSING_END)) {
         return STATUS_COMPLETE;
     }
     /*
@@ -57,9 +54,9 @@ bool status_shows_true_count(const struct frag_session_status_ans *ans, unsigned
     /* What LoRaMac-node has not noticed yet is behind the last number it heard. */
     bool is_deaf = sent >= fragment_count + CODED_ENOUGH; /* and yet answers: it is none */
     unsigned unnoticed = received < fragment_count && !is_deaf ? fragment_count - received : 0;
-    bool may_wrap = missing + unnoticed >= MISSING_END;
+    bool may_wrap = missing + unnoticed >= STATUS_MISSING_END;
     /* LBM's count is behind by all that it lost. */
-    bool is_low_octet = sent_max >= received + missing + MISSING_END;
+    bool is_low_octet = sent_max >= received + missing + STATUS_MISSING_END;
 
     return !ans->not_enough_matrix_memory && sent >= fragment_count && missing > 0 && !is_zephyr &&
            !may_wrap && !is_low_octet;
