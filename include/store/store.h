@@ -222,6 +222,12 @@ void store_book_airtime(struct store *store, const struct store_airtime *frame,
 /* JSON {"gateways": [{"gateway_id", "band", "hour_airtime_ms", "hour_frames", "day_airtime_ms",
  * "free_in_ms"}]} of all that sent within a day before `now_ms`. */
 void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
+/*
+ * The other deployments that run: JSON [{"deployment_id", "name", "frequency_hz", "duty_used"|null
+ * (of its plan), "gateways": [those of its group; before it has some, those that it named]}].
+ */
+void store_neighbours(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
+                      void *arg);
 /* Forgets what was booked more than two days before `now_ms`. */
 void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg);
 

@@ -116,5 +116,12 @@ bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_
 /* Adds the member "coverage" to a plan, and warnings. `is_observed`: the devices' uplinks are
  * listened to, so that one who was not heard is worth a word. */
 void wish_add_coverage(cJSON *plan, const struct coverage *coverage, bool is_observed);
+/*
+ * Adds the member "sharing" to a plan: the deployments that run and send through some of the
+ * `count` gateways, and a warning where the duty cycle does not suffice for all of them.
+ * `neighbours`: as store_neighbours() gives them.
+ */
+void wish_add_sharing(cJSON *plan, const cJSON *neighbours, const struct deployment_params *params,
+                      const uint64_t *gateways, size_t count);
 
 #endif

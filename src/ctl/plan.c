@@ -87,6 +87,18 @@ static void print_coverage(const cJSON *coverage)
                json_number(coverage, "unknown", 0));
 }
 
+static void print_sharing(const cJSON *sharing)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, sharing)
+    {
+        printf("sharing    %d of the gateways with the deployment %s, which runs: they take turns\n",
+               cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(entry, "gateways")),
+               json_cell(entry, "name"));
+    }
+}
+
 void plan_print(const cJSON *plan)
 {
     const cJSON *coverage = cJSON_GetObjectItemCaseSensitive(plan, "coverage");
@@ -109,6 +121,7 @@ void plan_print(const cJSON *plan)
            (double)(1u << ((unsigned)json_number(plan, "block_ack_delay", 0) % 8 + 4)));
     if (coverage)
         print_coverage(coverage);
+    print_sharing(cJSON_GetObjectItemCaseSensitive(plan, "sharing"));
     printf("devices    50 / 90 / 99 / 99.9 %% are done after %s / %s / %s / %s fragments\n",
            json_cell(shares, "50"), json_cell(shares, "90"), json_cell(shares, "99"),
            json_cell(shares, "99.9"));

@@ -14,6 +14,7 @@ static void release(struct preflight *p)
 {
     cJSON_Delete(p->problems);
     cJSON_Delete(p->heard);
+    cJSON_Delete(p->neighbours);
     free(p->online);
     free(p->candidates);
     free(p);
@@ -197,6 +198,24 @@ static void end(struct preflight *p, const cJSON *plan)
     }
 }
 
+/* What is known of the gateways: who hears the devices, who else sends. */
+static void add_gateways(struct preflight *p, cJSON *plan)
+{
+    const struct wish *wish = &p->wish;
+
+    if (p->has_coverage) {
+        wish_add_coverage(plan, &p->coverage, engine_is_observed(p->daemon, &p->application_id));
+    }
+    if (wish->gateway_count > 0) {
+        wish_add_sharing(plan, p->neighbours, &p->params, wish->gateways, wish->gateway_count);
+    } else if (p->has_coverage && p->coverage.gateway_count > 0) {
+        wish_add_sharing(plan, p->neighbours, &p->params, p->coverage.gateways,
+                         p->coverage.gateway_count);
+    } else { /* any of them may be chosen */
+        wish_add_sharing(plan, p->neighbours, &p->params, p->online, p->online_count);
+    }
+}
+
 static void on_plan(void *arg, cJSON *plan)
 {
     struct preflight *p = arg;
@@ -205,9 +224,7 @@ static void on_plan(void *arg, cJSON *plan)
         drop(p);
         return;
     }
-    if (p->has_coverage) {
-        wish_add_coverage(plan, &p->coverage, engine_is_observed(p->daemon, &p->application_id));
-    }
+    add_gateways(p, plan);
     end(p, plan);
 }
 

@@ -165,6 +165,15 @@ static void on_heard(void *arg, enum err err, const char *text, const char *json
     stage_done(p);
 }
 
+static void on_neighbours(void *arg, enum err err, const char *text, const char *json)
+{
+    struct preflight *p = arg;
+
+    (void)text;
+    p->neighbours = err == ERR_OK ? cJSON_Parse(json) : NULL;
+    stage_done(p);
+}
+
 static void ask_the_rest(struct preflight *p)
 {
     struct network_driver *network = &p->daemon->network;
@@ -173,7 +182,7 @@ static void ask_the_rest(struct preflight *p)
         launch_refuse(p);
         return;
     }
-    p->stage_left = 4 + (unsigned)p->profile_count;
+    p->stage_left = 5 + (unsigned)p->profile_count;
     for (size_t i = 0; i < p->profile_count; i++) {
         struct profile_call *call = must(malloc(sizeof(*call)));
         *call = (struct profile_call){.p = p, .index = i};
@@ -183,6 +192,7 @@ static void ask_the_rest(struct preflight *p)
     network->list_busy_devices(network->self, &p->application_id, on_busy, p);
     store_coverage(p->daemon->store, &p->deployment_id, daemon_now_ms(p->daemon) - HEARD_LATELY_MS,
                    on_heard, p);
+    store_neighbours(p->daemon->store, &p->deployment_id, on_neighbours, p);
     network->random_address(network->self, p->candidates[0].dev_eui, on_address, p);
 }
 

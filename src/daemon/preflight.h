@@ -31,6 +31,7 @@ struct preflight {
     uint64_t *online; /* gateways */
     size_t online_count;
     cJSON *heard; /* which gateways heard the devices (store_coverage()); NULL: not known */
+    cJSON *neighbours; /* who else sends (store_neighbours()); NULL: not known */
     struct coverage coverage;
     bool has_coverage;
     struct preflight_profile {

@@ -66,6 +66,25 @@ void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done,
         1, params, ERR_MISSING, done, arg);
 }
 
+void store_neighbours(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
+                      void *arg)
+{
+    char id[UUID_TEXT_SIZE];
+    const char *params[] = {id};
+
+    uuid_format(deployment_id, id);
+    /* transmission.gateways: "0016c001f1500812*,...", a star where it is on the group */
+    store_ask_json(
+        store->reader,
+        "SELECT coalesce(json_agg(json_build_object('deployment_id', d.id, 'name', d.name, "
+        "'frequency_hz', (d.params->>'frequency_hz')::bigint, 'duty_used', d.plan->'duty_used', "
+        "'gateways', coalesce((SELECT json_agg(left(g, 16)) FROM unnest(string_to_array(t.gateways, ',')) g "
+        "WHERE g LIKE '%*'), (d.wish->'gateways')::json, '[]')) ORDER BY d.created_at), '[]') FROM "
+        "deployment d JOIN transmission t ON t.deployment_id = d.id WHERE d.state = 'running' AND "
+        "d.id <> $1",
+        1, params, ERR_MISSING, done, arg);
+}
+
 void store_airtime_prune(struct store *store, int64_t now_ms, store_done_fn *done, void *arg)
 {
     store_do_at(store->reader, "DELETE FROM airtime WHERE minute < $1::bigint / 60000 - 2880",

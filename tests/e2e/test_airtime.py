@@ -19,9 +19,17 @@ class Airtime(EndToEnd):
         for part in (euis[:6], euis[6:]):
             deployments.append(self.rig.ctl_json(
                 "deployment", "create", "--image", image_id, "--application", self.rig.world["application_id"],
-                "--data-rate", "3", "--device", *part)["id"])
-        for deployment in deployments:
-            self.rig.ctl("deployment", "start", deployment)
+                "--data-rate", "3", "--gateway", self.rig.world["gateways"][0], "--device", *part)["id"])
+        self.assertEqual(self.rig.ctl_json("plan", deployments[1])["plan"]["sharing"], [])
+        self.rig.ctl("deployment", "start", deployments[0])
+        # The plan of the second one knows of the first.
+        plan = self.rig.ctl_json("plan", deployments[1])["plan"]
+        self.assertEqual(plan["sharing"], [{"deployment_id": deployments[0], "name": self.show(deployments[0])["name"],
+                                            "gateways": self.rig.world["gateways"]}])
+        self.assertEqual([w["detail"][-37:] for w in plan["warnings"] if w["field"] == "gateways"],
+                         ["allowed: it takes longer than planned"])
+        self.assertIn("they take turns", self.rig.ctl("plan", deployments[1]).stdout)
+        self.rig.ctl("deployment", "start", deployments[1])
         ended = [self.wait_for_end(d) for d in deployments]
         self.assertEqual({e["state"] for e in ended}, {"completed"})
         gateways = self.rig.report()["gateways"]

@@ -1079,6 +1079,36 @@ static void airtime_is_booked_once(void **state)
     assert_int_equal(cJSON_GetArraySize(get("gateways")), 1); /* what the wrong clock had booked */
 }
 
+#define ID_10 "00000000-0000-4000-8000-000000000010"
+
+static void neighbours_are_what_runs(void **state)
+{
+    struct uuid id = id_of(id_text(11));
+
+    (void)state;
+    add_both(10);
+    add_draft(11, some_euis, 3);
+    EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
+    expect_json("[]");
+    start(10, 20);
+    assert_int_equal(done_err, ERR_OK);
+    database_run("UPDATE fuotad.deployment SET wish = '{\"gateways\": [\"000000000000000c\"]}', "
+                 "plan = '{\"duty_used\": 0.02}' WHERE state = 'running'");
+    EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
+    expect_json("[{\"deployment_id\":\"" ID_10 "\",\"name\":\"d'1\",\"frequency_hz\":869525000,"
+                "\"duty_used\":0.02,\"gateways\":[\"000000000000000c\"]}]");
+    /* from then on those of the group */
+    database_run("UPDATE fuotad.transmission SET gateways = "
+                 "'000000000000000a*,000000000000000b,000000000000000d*'");
+    EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
+    expect_json("[{\"deployment_id\":\"" ID_10 "\",\"name\":\"d'1\",\"frequency_hz\":869525000,"
+                "\"duty_used\":0.02,\"gateways\":[\"000000000000000a\",\"000000000000000d\"]}]");
+    /* not of itself */
+    id = id_of(id_text(10));
+    EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
+    expect_json("[]");
+}
+
 #define DEV_0     "0102030405060708"
 #define DEV_1     "ffffffffffffffff"
 #define DEV_2     "0000000000000003"
@@ -1355,6 +1385,7 @@ int main(void)
         TEST(only_running_deployments_are_loaded),
         TEST(what_this_program_never_wrote_is_not_loaded),
         TEST(airtime_is_booked_once),
+        TEST(neighbours_are_what_runs),
         TEST(who_hears_whom_is_noted),
         TEST(running_deployments_are_listed),
         TEST(a_running_deployment_is_shown_with_its_numbers),
