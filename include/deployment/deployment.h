@@ -106,8 +106,11 @@ enum device_flag {
     DEVICE_COUNTS_NAIVELY = 1 << 11, /* it may be a Zephyr: status_shows_naive_count() */
     DEVICE_SHOWS_COUNT = 1 << 12,    /* status_shows_company_count(): tells how others count, too */
     DEVICE_SHOWS_ALL = 1 << 13,      /* ... and reception_shows_all_lost() */
-    DEVICE_FLAGS_END = 1 << 14,
+    DEVICE_COUNTS_LAST = 1 << 14,    /* reception_shows_last_number(): it is a LoRaMac-node */
+    DEVICE_FLAGS_END = 1 << 15,
 };
+
+#define OWES_NOTHING UINT16_MAX /* of device.owed_at */
 
 /* One device of the deployment. Everything but `heap_index` is stored. */
 struct device {
@@ -120,6 +123,9 @@ struct device {
     uint32_t heap_index;
     uint16_t counted_at;     /* fragments enqueued, at least, when the last status was counted */
     uint16_t same_since;     /* ... at most, when it first had this NbFragReceived */
+    uint16_t owed_at;        /* fragments enqueued, at least, when its next answer to the group is
+                                counted: as at the first request that it was silent to;
+                                OWES_NOTHING: the latest; 0: not known */
     uint16_t received_count; /* NbFragReceived of the last status */
     uint16_t gateways;       /* bit g: gateway g of the deployment hears it */
     uint16_t flags;          /* enum device_flag */

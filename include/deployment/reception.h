@@ -13,12 +13,17 @@
 /* Beyond this share of losses a device is not told from a deaf one. */
 #define RECEPTION_LOSS_MAX 0.9
 
+/* Frames that may be heard before they are booked. */
+#define RECEPTION_ON_ITS_WAY 2
+
 struct reception_counts {
     unsigned fragment_count; /* M */
     unsigned sent;           /* fragments enqueued, at least, when the device counted; 1.. */
     unsigned number_max;     /* N of the last one that may have been enqueued */
+    unsigned number_end;     /* ... that may have been heard: RECEPTION_ON_ITS_WAY later */
     unsigned received;       /* NbFragReceived */
     unsigned missing;        /* MissingFrag */
+    bool counts_last;        /* reception_shows_last_number() was true once */
     bool is_repeated;        /* uncoded fragments are sent several times: `received` says little */
     double coded_loss;       /* of coded fragments lately, where it is repeated */
 };
@@ -32,15 +37,19 @@ struct reception {
  * counted down as LBM does: of losses at the same rate, M / sent are uncoded fragments. */
 bool reception_shows_all_lost(const struct reception_counts *counts);
 
+/* Whether NbFragReceived is surely the last number heard, not a number of fragments: with those
+ * that are missing it would be more than were sent. */
+bool reception_shows_last_number(const struct reception_counts *counts);
+
 /* Reads the counts as the stacks mean them (docs/deployment.md has the table). */
 struct reception reception_estimate(const struct reception_counts *counts);
 
 /*
- * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, where coded fragments are
- * skipped: LoRaMac-node and LBM then count numbers that were never sent, so that `received` says
- * little.
+ * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, for `received` says little:
+ * LoRaMac-node and LBM count numbers, also those that were skipped; and of what LoRaMac-node has
+ * lost it says the low octet only. More than the half of a large block is not assumed.
  */
-double reception_loss_most(const struct reception_counts *counts);
+double reception_loss_most(const struct reception_counts *counts, bool skips_numbers);
 
 /*
  * The probability, 0..1, that `frame_count` further coded fragments leave the device without the

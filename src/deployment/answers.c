@@ -16,7 +16,9 @@
 #define TIME_TO_START_LATE_MS  10000
 #define ANSWER_WAITED_MAX_MS   120000
 
-#define RESYNCS_MAX 3
+/* So many one after the other; then, up to the attempts of a command, in peace. */
+#define RESYNCS_MIN     3
+#define RESYNC_PAUSE_MS 60000
 
 /* The AppTimeAns goes into the device's queue first. */
 #define AFTER_APP_TIME_REQ_MS 2000
@@ -24,19 +26,27 @@
 /* LoRaMac-node refuses a group while its transmitter is busy. */
 #define GROUP_RETRY_MS 5000
 
+/* AppTimeAns is lost as other commands are, and nobody says so; ChirpStack's moves a clock by 2^31 s
+ * at most, so that one which is further ahead needs two. */
+static unsigned resyncs_max(const struct deployment *d)
+{
+    return d->params.attempts_max > RESYNCS_MIN ? d->params.attempts_max : RESYNCS_MIN;
+}
+
 static void clock_is_wrong(struct deployment *d, struct device *dev, int64_t error_s)
 {
     note(d, index_of(d, dev), NOTE_CLOCK_WRONG, error_s, 0);
     if (dev->stage == DEVICE_RECEIVING) {
         return; /* a late answer: the session is on, its status will tell */
     }
-    if (dev->resync_count >= RESYNCS_MAX) {
+    if (dev->resync_count >= resyncs_max(d)) {
         device_fail(d, dev, REASON_CLOCK_DRIFT, 0);
         return;
     }
     dev->resync_count++;
     device_set_flag(d, dev, DEVICE_SESSION_SENT, false);
-    device_begin_stage(d, dev, DEVICE_CLOCK, d->now_ms);
+    bool is_often = dev->resync_count > RESYNCS_MIN;
+    device_begin_stage(d, dev, DEVICE_CLOCK, d->now_ms + (is_often ? RESYNC_PAUSE_MS : 0));
 }
 
 /* It has restarted and nobody saw a join: the set-up begins anew, a bounded number of times. */
@@ -88,7 +98,7 @@ static void on_start_refused(struct deployment *d, struct device *dev,
     /* Of a group that the device has, "undefined" means a start in the past (LoRaMac-node). Said
      * again after the clock was set, it is meant as it is said. */
     if (ans->mc_group_undefined && !ans->start_missed && dev->resync_count % 2 == 1 &&
-        dev->resync_count < RESYNCS_MAX) {
+        dev->resync_count < RESYNCS_MIN) {
         group_is_forgotten(d, dev, ans->status);
     } else {
         clock_is_wrong(d, dev, 0);

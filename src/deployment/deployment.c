@@ -153,6 +153,7 @@ static void count_flags(struct deployment *d, const struct device *dev, int by)
     d->company_count += (dev->flags & DEVICE_SHOWS_COUNT) != 0 ? (uint32_t)by : 0;
     d->all_count += (dev->flags & DEVICE_SHOWS_ALL) != 0 ? (uint32_t)by : 0;
     d->naive_count += (dev->flags & DEVICE_COUNTS_NAIVELY) != 0 ? (uint32_t)by : 0;
+    d->last_count += (dev->flags & DEVICE_COUNTS_LAST) != 0 ? (uint32_t)by : 0;
 }
 
 void device_set_flag(struct deployment *d, struct device *dev, unsigned flag, bool on)
@@ -534,7 +535,7 @@ size_t deployment_take_notes(struct deployment *d, struct deployment_note *notes
 void deployment_assert_invariant(const struct deployment *d)
 {
     uint32_t stages[DEVICE_STAGE_COUNT] = {0};
-    uint32_t answered = 0, with_deadline = 0, company = 0, all = 0, naive = 0;
+    uint32_t answered = 0, with_deadline = 0, company = 0, all = 0, naive = 0, last = 0;
     const struct transmission *t = &d->transmission;
 
     for (uint32_t i = 0; i < d->params.device_count; i++) {
@@ -545,6 +546,7 @@ void deployment_assert_invariant(const struct deployment *d)
         company += (dev->flags & DEVICE_SHOWS_COUNT) != 0;
         all += (dev->flags & DEVICE_SHOWS_ALL) != 0;
         naive += (dev->flags & DEVICE_COUNTS_NAIVELY) != 0;
+        last += (dev->flags & DEVICE_COUNTS_LAST) != 0;
         assert((dev->deadline_ms == DEPLOYMENT_NEVER) == (dev->heap_index == NOT_IN_HEAP));
         if (dev->heap_index != NOT_IN_HEAP) {
             with_deadline++;
@@ -555,6 +557,7 @@ void deployment_assert_invariant(const struct deployment *d)
     assert(memcmp(stages, d->stage_count, sizeof(stages)) == 0);
     assert(answered == d->answered_count);
     assert(company == d->company_count && all == d->all_count && naive == d->naive_count);
+    assert(last == d->last_count);
     assert(with_deadline == d->heap_size);
     assert(is_sane_transmission(&d->params, t));
 }

@@ -1,5 +1,7 @@
 #include "evidence.h"
 
+#include <math.h>
+
 /* Of struct device: loss. */
 #define LOSS_UNIT 255.0
 
@@ -18,17 +20,28 @@ static struct reception_counts counts_at(const struct deployment *d, const struc
         .fragment_count = d->params.fragment_count,
         .sent = sent > 0 ? sent : 1,
         .number_max = deployment_fragment_number(d, dev->same_since),
+        .number_end = deployment_fragment_number(d, dev->same_since + RECEPTION_ON_ITS_WAY),
         .received = dev->received_count,
         .missing = dev->missing_count,
         .is_repeated = d->transmission.repeat_count > 1,
         .coded_loss = recent_loss(dev),
+        .counts_last =
+            (dev->flags & DEVICE_COUNTS_LAST) != 0 && d->transmission.repeat_count == 1,
     };
+}
+
+/* Nearly all are LoRaMac-nodes: who cannot be told from another stack is probably one, too. */
+static bool is_among_loramac(const struct deployment *d, const struct device *dev)
+{
+    return d->last_count >= COMPANY_MIN && d->last_count >= COMPANY_RATIO * d->company_count &&
+           (dev->flags & DEVICE_SHOWS_COUNT) == 0 && d->transmission.repeat_count == 1;
 }
 
 struct reception reception_of(const struct deployment *d, const struct device *dev)
 {
     struct reception_counts counts = counts_at(d, dev, dev->counted_at);
 
+    counts.counts_last = counts.counts_last || is_among_loramac(d, dev);
     return reception_estimate(&counts);
 }
 
@@ -44,11 +57,9 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
     double loss = reception_estimate(&counts).loss;
     double uncoded = (double)dev->missing_count / d->params.fragment_count;
 
-    loss = uncoded > loss ? uncoded : loss;              /* an LBM that has recovered none yet */
-    if (d->chosen_count > 0 && dev->missing_count > 0) { /* else it is none of those, or done */
-        double most = reception_loss_most(&counts);
-        loss = most > loss ? most : loss;
-    }
+    loss = uncoded > loss ? uncoded : loss; /* an LBM that has recovered none yet */
+    double most = reception_loss_most(&counts, d->chosen_count > 0);
+    loss = most > loss ? most : loss;
     return dev->same_since + reception_proof_frames(loss);
 }
 
@@ -125,12 +136,18 @@ bool takes_nothing(const struct deployment *d, const struct device *dev)
 
 /* planning */
 
-/* It lacks a row at most, and took nothing of what came lately: it is probably complete, as an LBM
- * that lost nothing and says "one missing", and must be seen to drop enough. */
-static bool stands_at_the_end(const struct deployment *d, const struct device *dev,
-                              const struct reception *r)
+double lacks_rows(const struct deployment *d, const struct device *dev, const struct reception *r)
 {
-    return r->rows <= 1 && !has_said_incomplete(d, dev) && dev->counted_at > dev->same_since;
+    bool stands = !has_said_incomplete(d, dev) && dev->counted_at > dev->same_since;
+
+    if (r->rows == 0) {
+        return 0.0;
+    }
+    if (!stands) {
+        return 1.0;
+    }
+    /* As of an LBM that lost nothing, and says that one is missing. */
+    return r->rows == 1 ? 0.0 : pow(recent_loss(dev), dev->counted_at - dev->same_since);
 }
 
 double open_devices(const struct deployment *d, unsigned number)
@@ -144,11 +161,11 @@ double open_devices(const struct deployment *d, unsigned number)
         }
         struct reception r = reception_of(d, dev);
         unsigned sent = dev->counted_at > 0 ? dev->counted_at : 1u;
+        double lacks = lacks_rows(d, dev, &r);
         r.loss = recent_loss(dev);
-        if (r.rows > 0 && !stands_at_the_end(d, dev, &r)) {
-            open += reception_open(&r, sent, number > sent ? number - sent : 0);
-        } else {
-            open += proof_number(d, dev) > number;
+        open += (1.0 - lacks) * (proof_number(d, dev) > number);
+        if (lacks > 0.0) {
+            open += lacks * reception_open(&r, sent, number > sent ? number - sent : 0);
         }
     }
     return open;
@@ -199,7 +216,8 @@ static void take_loss_and_counts(struct deployment *d, struct device *dev,
     dev->counted_at = counted_at;
     dev->received_count = ans->received_count;
     dev->missing_count = ans->missing_count;
-    if (!had_status) {
+    /* What a LoRaMac-node has lost lately it never says. */
+    if (!had_status || (dev->flags & DEVICE_COUNTS_LAST) != 0 || is_among_loramac(d, dev)) {
         loss = reception_of(d, dev).loss;
         loss = loss < FIRST_LOSS_MAX ? loss : FIRST_LOSS_MAX;
     }
@@ -216,6 +234,10 @@ void take_counts(struct deployment *d, struct device *dev,
         dev->same_since = (uint16_t)(d->transmission.next_number - 1);
     }
     take_loss_and_counts(d, dev, ans, (uint16_t)counted_at);
+    struct reception_counts now = counts_at(d, dev, counted_at);
+    if (reception_shows_last_number(&now)) {
+        device_set_flag(d, dev, DEVICE_COUNTS_LAST, true);
+    }
     if (status_shows_true_count(ans, count, counted_at, dev->same_since)) {
         device_set_flag(d, dev, DEVICE_COUNTS_TRULY, true);
     }

@@ -47,6 +47,9 @@ bool can_prove_alone(const struct deployment *d, const struct device *dev);
  */
 bool takes_nothing(const struct deployment *d, const struct device *dev);
 
+/* The probability that it lacks the rows of `r`, and is not complete since its count stays: that it
+ * has missed all that came. */
+double lacks_rows(const struct deployment *d, const struct device *dev, const struct reception *r);
 /* How many devices will probably need still more when the fragments up to `number` are sent. */
 double open_devices(const struct deployment *d, unsigned number);
 /* The number of the last fragment that the next round needs: the smallest that leaves few open. */

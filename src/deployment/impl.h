@@ -21,6 +21,7 @@ struct deployment {
     uint32_t company_count;  /* devices with DEVICE_SHOWS_COUNT */
     uint32_t all_count;      /* ... and DEVICE_SHOWS_ALL */
     uint32_t naive_count;    /* devices with DEVICE_COUNTS_NAIVELY */
+    uint32_t last_count;     /* devices with DEVICE_COUNTS_LAST */
     uint32_t heap_size;      /* devices with a deadline */
     uint32_t dirty_count;
     uint32_t note_first, note_count, note_capacity; /* a ring */

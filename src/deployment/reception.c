@@ -12,9 +12,6 @@
 #define EXTRA_MEAN     1.607
 #define EXTRA_VARIANCE 2.744
 
-/* Frames that may be booked later than they are heard. */
-#define ON_ITS_WAY 2
-
 /* Fragments beyond M after which hardly any block is unsolved. */
 #define SURPLUS 32
 
@@ -32,12 +29,27 @@ static double clamp_loss(double loss)
     return loss < RECEPTION_LOSS_MAX ? loss : RECEPTION_LOSS_MAX;
 }
 
+/* Of a LoRaMac-node that says `missing`, the low octet: it heard coded ones until long after it
+ * would have been complete with as few. */
+static unsigned lost_uncoded(const struct reception_counts *c)
+{
+    unsigned count = c->fragment_count, lost = c->missing;
+    double coded = c->received > count ? c->received - count : 0.0;
+
+    while (lost + STATUS_MISSING_END <= count &&
+           coded * (1.0 - (double)lost / count) > lost + SURPLUS) {
+        lost += STATUS_MISSING_END;
+    }
+    return lost;
+}
+
 /* LoRaMac-node: the last number heard, and the uncoded ones lost, which it never lowers. */
 static struct reception read_last_and_lost(const struct reception_counts *c)
 {
-    struct reception r = {.loss = clamp_loss((double)c->missing / c->fragment_count)};
+    unsigned lost = lost_uncoded(c);
+    struct reception r = {.loss = clamp_loss((double)lost / c->fragment_count)};
     double coded = c->sent > c->fragment_count ? c->sent - c->fragment_count : 0.0;
-    double rows = c->missing - coded * (1.0 - r.loss);
+    double rows = lost - coded * (1.0 - r.loss);
 
     r.rows = rows > 0.0 ? (unsigned)ceil(rows) : 0;
     return r;
@@ -53,23 +65,48 @@ bool reception_shows_all_lost(const struct reception_counts *c)
     return c->missing * (double)c->sent >= LOST_SHARE * lost_of(c) * (double)c->fragment_count;
 }
 
-double reception_loss_most(const struct reception_counts *c)
+bool reception_shows_last_number(const struct reception_counts *c)
 {
-    /* LBM: the last number less the uncoded ones lost, of which each coded one has given back one
-     * at most. LoRaMac-node: all that were lost, as MissingFrag. */
+    return !c->is_repeated && c->received + c->missing > c->number_end;
+}
+
+/* Of so many coded fragments, hardly any device (one in a thousand) has heard more which lost `lost`
+ * of the M uncoded ones. */
+static double heard_most(const struct reception_counts *c, unsigned coded, unsigned lost)
+{
+    double loss = (double)lost / c->fragment_count;
+    double variance = coded * loss * (1.0 - loss) * (1.0 + (double)coded / c->fragment_count);
+
+    return coded * (1.0 - loss) + 3.0 * sqrt(variance) + 1.0;
+}
+
+double reception_loss_most(const struct reception_counts *c, bool skips_numbers)
+{
+    if (c->counts_last || reception_shows_last_number(c)) {
+        unsigned most = c->missing + STATUS_MISSING_END;
+        return clamp_loss((double)(2 * most <= c->fragment_count ? most : c->missing) /
+                          c->fragment_count);
+    }
+    if (!skips_numbers || c->missing == 0) {
+        return 0.0;
+    }
+    /* LBM: the last number less the uncoded ones lost, of which each coded one that it heard has
+     * given back one at most. LoRaMac-node: all that were lost, as MissingFrag. */
     unsigned coded = c->sent > c->fragment_count ? c->sent - c->fragment_count : 0;
     unsigned lost = c->number_max > c->received ? c->number_max - c->received : 0;
 
-    lost = lost < c->missing + coded ? lost : c->missing + coded;
+    lost = lost < c->fragment_count ? lost : c->fragment_count;
+    while (lost > c->missing && lost - c->missing > heard_most(c, coded, lost)) {
+        lost--;
+    }
     lost = lost > c->missing ? lost : c->missing;
-
     return clamp_loss((double)lost / c->fragment_count);
 }
 
 struct reception reception_estimate(const struct reception_counts *c)
 {
     assert(c->fragment_count > 0 && c->sent > 0);
-    if (c->received + c->missing > c->number_max + ON_ITS_WAY && !c->is_repeated) {
+    if (c->counts_last || reception_shows_last_number(c)) {
         return read_last_and_lost(c);
     }
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
@@ -89,7 +126,7 @@ struct reception reception_estimate(const struct reception_counts *c)
     }
     /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
      * ago: whether its count moves will tell. */
-    bool counts_numbers = c->received > c->sent + ON_ITS_WAY; /* of fragments that were skipped */
+    bool counts_numbers = c->received > c->sent + RECEPTION_ON_ITS_WAY; /* of fragments that were skipped */
     if (c->received >= c->fragment_count + SURPLUS) {
         r.rows = counts_numbers && c->missing > 0 ? 1 : 0;
         return r;

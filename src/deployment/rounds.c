@@ -32,6 +32,9 @@ static void clear_answers(struct deployment *d)
         if (dev->stage == DEVICE_RECEIVING && d->transmission.asked_number > 0 &&
             (dev->flags & DEVICE_ANSWERED) == 0) {
             device_set_flag(d, dev, DEVICE_OWES, true);
+            if (dev->owed_at > d->transmission.asked_number) {
+                dev->owed_at = d->transmission.asked_number;
+            }
         }
         device_set_flag(d, dev, DEVICE_ANSWERED | DEVICE_SPOKE, false);
     }
@@ -47,6 +50,7 @@ static void ask_one_by_one(struct deployment *d)
         if (dev->stage == DEVICE_RECEIVING) {
             dev->sent_count = 0;
             dev->unsent_count = 0;
+            dev->owed_at = 0; /* an answer to this request shows nothing of the group */
             device_set_flag(d, dev, DEVICE_ANSWERED | DEVICE_SPOKE, false);
             device_touch(d, dev);
             device_set_deadline(d, dev, d->now_ms);
@@ -156,7 +160,8 @@ static void raise_last_number(struct deployment *d, const struct device *dev)
     struct transmission *t = &d->transmission;
     struct reception r = reception_of(d, dev);
 
-    if (r.rows == 0 || t->round >= d->params.rounds_max || dev->counted_at == 0) {
+    if (lacks_rows(d, dev, &r) < OPEN_MAX || t->round >= d->params.rounds_max ||
+        dev->counted_at == 0) {
         return;
     }
     double number = dev->counted_at + r.rows / (1.0 - recent_loss(dev));
@@ -349,14 +354,20 @@ enum transmission_state status_on_device(struct deployment *d)
     return !t->is_unicast_status && has_fragments(d) ? TRANSMISSION_TRANSMIT : TRANSMISSION_STATUS;
 }
 
+static void owes_nothing(struct deployment *d, struct device *dev)
+{
+    device_set_flag(d, dev, DEVICE_ANSWERED, true);
+    device_set_flag(d, dev, DEVICE_OWES, false);
+    dev->owed_at = OWES_NOTHING;
+}
+
 /* An answer to a request to the group, or one that came by itself. */
 static void on_group_answer(struct deployment *d, struct device *dev)
 {
     bool has_owed = (dev->flags & DEVICE_OWES) != 0;
 
     dev->alone_count = 0;
-    device_set_flag(d, dev, DEVICE_ANSWERED, true);
-    device_set_flag(d, dev, DEVICE_OWES, false);
+    owes_nothing(d, dev);
     if (!has_owed) {
         raise_last_number(d, dev);
     }
@@ -379,8 +390,7 @@ static void on_single_answer(struct deployment *d, struct device *dev, bool has_
         dev->call = CALL_NONE;
         device_set_deadline(d, dev, DEPLOYMENT_NEVER);
         dev->alone_count++;
-        device_set_flag(d, dev, DEVICE_OWES, false);
-        device_set_flag(d, dev, DEVICE_ANSWERED, true);
+        owes_nothing(d, dev);
     } else if (dev->call == CALL_SENT) {
         dev->call = CALL_NONE;
         device_set_deadline(d, dev, d->now_ms);
@@ -400,6 +410,13 @@ bool status_is_worth_more(struct deployment *d, struct device *dev)
     device_set_deadline(d, dev, DEPLOYMENT_NEVER);
     device_set_flag(d, dev, DEVICE_ANSWERED, true); /* it is not waited for */
     return true;
+}
+
+/* The last word, for people. */
+static void show_counts(struct device *dev, const struct frag_session_status_ans *ans)
+{
+    dev->received_count = ans->received_count;
+    dev->missing_count = ans->missing_count;
 }
 
 static bool is_listening_to_answers(const struct transmission *t)
@@ -423,16 +440,18 @@ void status_on_answer(struct deployment *d, struct device *dev,
     bool is_same = is_same_count && dev->missing_count == ans->missing_count;
     /*
      * Only an answer to a request to the group shows that the device hears the group now, and only
-     * then does a count that stayed mean that it drops what it hears.
+     * then does a count that stayed mean that it drops what it hears. A slow device may answer the
+     * first request that it was silent to.
      */
     bool is_to_group = t->has_status_request && !t->is_unicast_status &&
                        received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
-    bool is_frozen = is_to_group && is_same_count && (dev->flags & DEVICE_OWES) == 0 &&
-                     t->asked_number >= proof_number(d, dev);
+    unsigned asked_at = dev->owed_at < t->asked_number ? dev->owed_at : t->asked_number;
+    bool is_frozen = is_to_group && is_same_count && asked_at >= proof_number(d, dev);
     struct status_facts facts = status_facts_of(d, dev, sent, is_frozen);
 
     switch (status_read(ans, &facts)) {
     case STATUS_COMPLETE:
+        show_counts(dev, ans);
         deliver(d, dev);
         return;
     case STATUS_NO_MEMORY:
@@ -441,8 +460,7 @@ void status_on_answer(struct deployment *d, struct device *dev,
                             false); /* of the pass before; the next one counts */
             return;
         }
-        dev->received_count = ans->received_count;
-        dev->missing_count = ans->missing_count;
+        show_counts(dev, ans);
         device_set_aside(d, dev, REASON_NO_MATRIX_MEMORY, ans->missing_count);
         return;
     case STATUS_INCOMPLETE:

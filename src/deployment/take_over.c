@@ -115,6 +115,13 @@ enum transmission_state take_over_queue(struct deployment *d, const struct deplo
     if (t->asked_number >= t->next_number) {
         t->asked_number = (uint16_t)(t->next_number - 1);
     }
+    for (uint32_t i = 0; i < d->params.device_count; i++) {
+        struct device *dev = &d->devices[i];
+        if (dev->owed_at != OWES_NOTHING && dev->owed_at > t->asked_number) {
+            dev->owed_at = t->asked_number;
+            device_touch(d, dev);
+        }
+    }
     if (event->u.queued.has_status) {
         t->has_status_request = false;
     }

@@ -330,7 +330,11 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
         snprintf(text, size, "the device refused %s with status 0x%02x", command, n->detail);
         break;
     case NOTE_CLOCK_WRONG:
-        snprintf(text, size, "the device's clock is wrong by %lld s, or it has none", value);
+        if (value == 0) { /* the start of the session is past */
+            snprintf(text, size, "the device's clock is ahead");
+        } else {
+            snprintf(text, size, "the device's clock is wrong by %lld s, or it has none", value);
+        }
         break;
     case NOTE_STATUS:
         snprintf(text, size, "the device says: %lld received, %u missing", value, n->detail);
@@ -346,8 +350,12 @@ static void note_text(const struct deployment_note *n, char *text, size_t size)
                  value);
         break;
     case NOTE_REFUSALS:
-        snprintf(text, size, "gateways have refused %lld frames: one is sent every %u gaps", value,
-                 n->detail);
+        if (n->detail == 1) {
+            snprintf(text, size, "gateways have refused %lld frames: at full speed again", value);
+        } else {
+            snprintf(text, size, "gateways have refused %lld frames: one is sent every %u gaps",
+                     value, n->detail);
+        }
         break;
     case NOTE_CALL_FAILED:
         snprintf(text, size, "the network server did not take %s%s", command,

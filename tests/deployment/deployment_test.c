@@ -324,14 +324,17 @@ static void who_is_not_covered_is_told(void **state)
     free(memory);
 }
 
-/* The last of 60 devices, heard for the first time, says that none is missing: the others have
- * shown how such devices count. */
-static enum device_stage stage_in_company(bool own_evidence)
+struct outcome {
+    enum device_stage stage;
+    unsigned last_number; /* what is planned */
+};
+
+/* What follows when the last of the devices answers so, asked after fragment `asked`. */
+static struct outcome answered(const struct deployment_params *p, struct device *devices,
+                               uint16_t asked, const uint8_t answer[5])
 {
-    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x00, 0x00}; /* 110 received, none missing */
-    struct deployment_params p = test_params(60);
-    struct device devices[60];
-    void *memory = malloc(deployment_size(60));
+    uint32_t last = p->device_count - 1;
+    void *memory = malloc(deployment_size(p->device_count));
     struct deployment_actions actions;
     struct deployment *d;
     struct transmission t = {
@@ -347,30 +350,44 @@ static enum device_stage stage_in_company(bool own_evidence)
         .round = 1,
         .repeat_count = 1,
         .deadline_ms = 2000000,
-        .next_number = 121,
-        .last_number = 120,
-        .asked_number = 120,
+        .next_number = (uint16_t)(asked + 1),
+        .last_number = asked,
+        .asked_number = asked,
     };
     struct deployment_event event = {
         .kind = DEPLOYMENT_EVENT_UPLINK,
         .now_ms = 1990000,
-        .device_index = 59,
+        .device_index = last,
         .u.uplink = {.received_ms = 1990000, .f_port = 201, .data = answer, .data_size = 5},
     };
 
     assert_non_null(memory);
-    for (uint32_t i = 0; i < 60; i++) {
-        devices[i] = (struct device){.dev_eui = i + 1,
-                                     .deadline_ms = DEPLOYMENT_NEVER,
-                                     .stage = DEVICE_RECEIVING,
-                                     .flags = i < 59 ? DEVICE_SHOWS_COUNT : 0};
+    for (uint32_t i = 0; i <= last; i++) {
+        devices[i].dev_eui = i + 1;
+        devices[i].deadline_ms = DEPLOYMENT_NEVER;
+        devices[i].stage = DEVICE_RECEIVING;
+    }
+    assert_int_equal(deployment_restore(memory, p, &t, devices, &d), ERR_OK);
+    deployment_step(d, &event, &actions);
+    struct outcome outcome = {(enum device_stage)deployment_get_device(d, last)->stage,
+                              deployment_get_transmission(d)->last_number};
+    free(memory);
+    return outcome;
+}
+
+/* The last of 60 devices, heard for the first time, says that none is missing: the others have
+ * shown how such devices count. */
+static enum device_stage stage_in_company(bool own_evidence)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x00, 0x00}; /* 110 received, none missing */
+    struct deployment_params p = test_params(60);
+    struct device devices[60] = {0};
+
+    for (uint32_t i = 0; i < 59; i++) {
+        devices[i].flags = DEVICE_SHOWS_COUNT;
     }
     p.own_evidence = own_evidence;
-    assert_int_equal(deployment_restore(memory, &p, &t, devices, &d), ERR_OK);
-    deployment_step(d, &event, &actions);
-    enum device_stage stage = (enum device_stage)deployment_get_device(d, 59)->stage;
-    free(memory);
-    return stage;
+    return answered(&p, devices, 120, answer).stage;
 }
 
 static void company_is_believed_unless_only_own_evidence_is_wanted(void **state)
@@ -378,6 +395,52 @@ static void company_is_believed_unless_only_own_evidence_is_wanted(void **state)
     (void)state;
     assert_int_equal(stage_in_company(false), DEVICE_DELIVERED);
     assert_int_equal(stage_in_company(true), DEVICE_RECEIVING);
+}
+
+/* A LoRaMac-node says once more, after fragment 140, what it said after 112, while ... */
+static enum device_stage stage_of_same_count(uint16_t owed_at)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x0A, 0x00}; /* 110 received, ten missing */
+    struct deployment_params p = test_params(1);
+    struct device device = {
+        .flags = DEVICE_HAS_STATUS | (owed_at != OWES_NOTHING ? DEVICE_OWES : 0),
+        .received_count = 110,
+        .missing_count = 10,
+        .counted_at = 112,
+        .same_since = 112,
+        .owed_at = owed_at,
+    };
+
+    return answered(&p, &device, 140, answer).stage;
+}
+
+static void who_was_silent_may_answer_the_first_request_that_it_owes(void **state)
+{
+    (void)state;
+    assert_int_equal(stage_of_same_count(OWES_NOTHING), DEVICE_DELIVERED);
+    assert_int_equal(stage_of_same_count(130), DEVICE_DELIVERED);
+    assert_int_equal(stage_of_same_count(113), DEVICE_RECEIVING); /* too early to prove anything */
+    assert_int_equal(stage_of_same_count(0), DEVICE_RECEIVING);   /* or it was asked alone */
+}
+
+/* The last of 60 devices, heard for the first time after 160 fragments, says 110 received and ten
+ * missing: a LoRaMac-node that is complete, or an LBM that lacks ten rows. */
+static void among_loramac_nodes_nobody_counts_down(void **state)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x0A, 0x00};
+    const struct deployment_params p = test_params(60);
+    struct device devices[60] = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 59; i++) {
+        devices[i].flags = DEVICE_COUNTS_LAST;
+    }
+    assert_int_equal(answered(&p, devices, 160, answer).last_number, 160);
+    memset(devices, 0, sizeof(devices));
+    for (uint32_t i = 0; i < 59; i++) {
+        devices[i].flags = i < 51 ? DEVICE_COUNTS_LAST : DEVICE_SHOWS_COUNT;
+    }
+    assert_true(answered(&p, devices, 160, answer).last_number > 160);
 }
 
 static void in_large_blocks_none_missing_may_mean_256(void **state)
@@ -652,6 +715,8 @@ int main(void)
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
         cmocka_unit_test(who_is_not_covered_is_told),
         cmocka_unit_test(company_is_believed_unless_only_own_evidence_is_wanted),
+        cmocka_unit_test(who_was_silent_may_answer_the_first_request_that_it_owes),
+        cmocka_unit_test(among_loramac_nodes_nobody_counts_down),
         cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
         cmocka_unit_test(a_failed_take_over_is_not_forgotten_for_the_next),
         cmocka_unit_test(every_event_is_taken_in_every_state),

@@ -16,6 +16,7 @@ static struct reception estimate(unsigned sent, unsigned number_max, unsigned re
     struct reception_counts counts = {.fragment_count = 500,
                                       .sent = sent,
                                       .number_max = number_max,
+                                      .number_end = number_max + 2,
                                       .received = received,
                                       .missing = missing};
     return reception_estimate(&counts);
@@ -56,7 +57,7 @@ static void who_misses_nothing_has_lost_a_share_of_all(void **state)
 {
     (void)state;
     struct reception_counts counts = {
-        .fragment_count = 252, .sent = 508, .number_max = 508, .received = 254};
+        .fragment_count = 252, .sent = 508, .number_max = 508, .number_end = 510, .received = 254};
 
     assert_true(reception_estimate(&counts).loss == 0.5);
     counts.fragment_count = 256;
@@ -70,18 +71,63 @@ static void skipped_numbers_hide_losses(void **state)
     struct reception_counts lbm = {.fragment_count = 50,
                                    .sent = 55,
                                    .number_max = 80,
+                                   .number_end = 90,
                                    .received = 55, /* 80 less 25 */
                                    .missing = 22};
-    struct reception_counts loramac = {
-        .fragment_count = 50, .sent = 55, .number_max = 80, .received = 80, .missing = 4};
+    struct reception_counts loramac = {.fragment_count = 50,
+                                       .sent = 55,
+                                       .number_max = 80,
+                                       .number_end = 90,
+                                       .received = 80,
+                                       .missing = 4};
 
     assert_true(reception_estimate(&lbm).loss < 0.01);
-    assert_true(reception_loss_most(&lbm) >= 0.5);
-    assert_true(reception_loss_most(&loramac) < 0.1);
+    assert_true(reception_loss_most(&lbm, true) >= 0.5);
+    assert_true(reception_loss_most(&lbm, false) == 0.0);
+    assert_true(reception_loss_most(&loramac, true) < 0.1);
+    /* Nobody loses nine tenths and hears as many coded ones as it has given back. */
+    struct reception_counts late = {.fragment_count = 84,
+                                    .sent = 179,
+                                    .number_max = 431,
+                                    .number_end = 440,
+                                    .received = 322,
+                                    .missing = 19};
+    assert_true(reception_loss_most(&late, true) > 0.6 && reception_loss_most(&late, true) < 0.8);
+    late.counts_last = true; /* but of a LoRaMac-node it is known */
+    assert_true(reception_loss_most(&late, true) == 19.0 / 84);
     lbm.received = 62; /* more than were sent: surely numbers */
     lbm.missing = 7;
     lbm.sent = 60;
     assert_int_equal(reception_estimate(&lbm).rows, 1); /* how many more, the next round tells */
+}
+
+/* Seen once to count numbers, it is a LoRaMac-node also when it lags behind, being complete. */
+static void who_counts_numbers_does_so_for_good(void **state)
+{
+    (void)state;
+    struct reception_counts counts = {.fragment_count = 500,
+                                      .sent = 525,
+                                      .number_max = 525,
+                                      .number_end = 527,
+                                      .received = 523,
+                                      .missing = 30};
+
+    assert_true(reception_shows_last_number(&counts));
+    counts.sent = counts.number_max = counts.number_end = 600;
+    assert_false(reception_shows_last_number(&counts));
+    assert_int_equal(reception_estimate(&counts).rows, 30); /* as an LBM */
+    counts.counts_last = true;
+    assert_int_equal(reception_estimate(&counts).rows, 0);
+    /* Of 250 that it lacks it would say so, of 290 it says 34. */
+    assert_true(reception_loss_most(&counts, false) == 30.0 / 500);
+    counts.fragment_count = 1000;
+    assert_true(reception_loss_most(&counts, false) == 286.0 / 1000);
+    /* With 30 lost it would have been complete long before number 1400. */
+    counts.sent = counts.number_max = counts.number_end = 1402;
+    counts.received = 1040;
+    assert_true(reception_estimate(&counts).loss == 30.0 / 1000);
+    counts.received = 1400;
+    assert_true(reception_estimate(&counts).loss == 286.0 / 1000);
 }
 
 static void more_fragments_leave_fewer_open(void **state)
@@ -156,6 +202,7 @@ static bool shows_all_lost(unsigned received, unsigned missing)
     struct reception_counts counts = {.fragment_count = 500,
                                       .sent = 540,
                                       .number_max = 540,
+                                      .number_end = 542,
                                       .received = received,
                                       .missing = missing};
     return reception_shows_all_lost(&counts);
@@ -191,6 +238,7 @@ int main(void)
         cmocka_unit_test(whoever_has_all_or_may_have_it_needs_no_row),
         cmocka_unit_test(who_misses_nothing_has_lost_a_share_of_all),
         cmocka_unit_test(skipped_numbers_hide_losses),
+        cmocka_unit_test(who_counts_numbers_does_so_for_good),
         cmocka_unit_test(more_fragments_leave_fewer_open),
         cmocka_unit_test(a_count_that_stays_is_proof_after_so_many),
         cmocka_unit_test(repeats_bring_the_losses_below_what_is_held),

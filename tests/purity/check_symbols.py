@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 # bcmp: what clang makes of a memcmp() for equality.
-ALLOWED = re.compile(r"^(mem(cpy|set|cmp|move)|bcmp|strlen|strcmp|ceil|floor|sqrt|erfc|__assert_fail|__stack_chk_fail|"
+ALLOWED = re.compile(r"^(mem(cpy|set|cmp|move)|bcmp|strlen|strcmp|ceil|floor|sqrt|pow|erfc|__assert_fail|__stack_chk_fail|"
                      r"_GLOBAL_OFFSET_TABLE_|__cpu_model|__cpu_indicator_init|__mem(cpy|set|move)_chk)$")
 # keys.c alone calls libcrypto, which allocates (and says so in its header).
 CRYPTO = re.compile(r"^(EVP_|OSSL_|OPENSSL_cleanse|CRYPTO_memcmp)")

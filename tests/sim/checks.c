@@ -17,7 +17,7 @@
 #define COMMIT_SLACK_MS 5100
 
 #define CALLS_PER_MINUTE_MAX 12
-#define RESYNCS_MAX          3
+#define RESYNCS_MIN          3
 #define GROUP_UNDEFINED      (1u << 4) /* of McClassCSessionAns: the clock, or what it says */
 
 /* What a join or an answer left behind, and the one that followed. */
@@ -116,8 +116,11 @@ static bool may_go_back(const struct sim *sim, uint32_t i, const struct deployme
                         const struct device *from, const struct device *to)
 {
     const struct transmission *t = deployment_get_transmission(sim->d);
+    unsigned attempts = sim->params.attempts_max;
+    unsigned resyncs_max = attempts > RESYNCS_MIN ? attempts : RESYNCS_MIN;
     bool is_resync = (to->stage == DEVICE_CLOCK || to->stage == DEVICE_GROUP) &&
-                     to->resync_count == from->resync_count + 1 && to->resync_count <= RESYNCS_MAX;
+                     to->resync_count == from->resync_count + 1 &&
+                     to->resync_count <= resyncs_max;
     bool is_after_clock = from->stage == DEVICE_CLOCK &&
                           (to->stage == DEVICE_SESSION || to->stage == DEVICE_RECEIVING);
     bool is_left_out = from->stage == DEVICE_SESSION && to->stage == DEVICE_FRAGMENTATION &&

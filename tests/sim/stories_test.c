@@ -57,6 +57,22 @@ static void a_device_without_a_clock_is_synchronised_first(void **state)
     assert_all_delivered();
 }
 
+/* AppTimeAns is lost like all others, and nobody says so. */
+static void lost_answers_about_the_time_are_no_wrong_clock(void **state)
+{
+    (void)state;
+    struct sim_options o = sim_defaults();
+
+    o.device_count = 64;
+    o.attempts_max = 20;
+    o.faults.downlink_loss = 0.3;
+    for (uint32_t i = 0; i < o.device_count; i++) {
+        o.devices[i].has_no_clock = true;
+    }
+    run(&o, DAY_MS);
+    assert_all_delivered();
+}
+
 static void a_clock_that_stays_wrong_is_named(void **state)
 {
     (void)state;
@@ -821,6 +837,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(every_kind_of_device_gets_the_image_in_a_perfect_world),
         STORY(a_device_without_a_clock_is_synchronised_first),
+        STORY(lost_answers_about_the_time_are_no_wrong_clock),
         STORY(a_clock_that_stays_wrong_is_named),
         STORY(a_deaf_device_and_a_mute_one_hold_nobody_back),
         STORY(refusals_end_with_their_bits),
