@@ -123,9 +123,12 @@ struct device {
     uint32_t heap_index;
     uint16_t counted_at;     /* fragments enqueued, at least, when the last status was counted */
     uint16_t same_since;     /* ... at most, when it first had this NbFragReceived */
+    uint16_t there_since;    /* ... and since when it was surely there: what it missed in an outage
+                                of its gateways proves nothing */
     uint16_t owed_at;        /* fragments enqueued, at least, when its next answer to the group is
-                                counted: as at the first request that it was silent to;
-                                OWES_NOTHING: the latest; 0: not known */
+                                counted: at the first request that it was silent to while others
+                                behind its gateways answered. OWES_NOTHING: at the latest; 0: it
+                                was perhaps away, or was asked alone */
     uint16_t received_count; /* NbFragReceived of the last status */
     uint16_t gateways;       /* bit g: gateway g of the deployment hears it */
     uint16_t flags;          /* enum device_flag */

@@ -223,8 +223,9 @@ void store_book_airtime(struct store *store, const struct store_airtime *frame,
  * "free_in_ms"}]} of all that sent within a day before `now_ms`. */
 void store_airtime_get(struct store *store, int64_t now_ms, store_json_fn *done, void *arg);
 /*
- * The other deployments that run: JSON [{"deployment_id", "name", "frequency_hz", "duty_used"|null
- * (of its plan), "gateways": [those of its group; before it has some, those that it named]}].
+ * The other deployments that run: JSON [{"deployment_id", "name", "frequency_hz", "margin_ms",
+ * "duty_used"|null, "gap_ms"|null, "gateway_count"|null (of its plan), "gateways": [those of its
+ * group; before it has some, those that it named, or that its plan expects]}].
  */
 void store_neighbours(struct store *store, const struct uuid *deployment_id, store_json_fn *done,
                       void *arg);

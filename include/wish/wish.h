@@ -118,7 +118,7 @@ bool wish_coverage(const cJSON *patterns, const uint64_t *chosen, size_t chosen_
 void wish_add_coverage(cJSON *plan, const struct coverage *coverage, bool is_observed);
 /*
  * Adds the member "sharing" to a plan: the deployments that run and send through some of the
- * `count` gateways, and a warning where the duty cycle does not suffice for all of them.
+ * `count` gateways, and a warning where gateways or duty cycle do not suffice for all of them.
  * `neighbours`: as store_neighbours() gives them.
  */
 void wish_add_sharing(cJSON *plan, const cJSON *neighbours, const struct deployment_params *params,

@@ -299,6 +299,9 @@ void device_on_uplink(struct deployment *d, struct device *dev,
     const struct deployment_params *p = &d->params;
     struct reader r;
 
+    if (dev->stage == DEVICE_DELIVERED && event->u.uplink.f_port == p->port_fragmentation) {
+        status_on_delivered(d, dev, event->u.uplink.received_ms);
+    }
     if (device_stage_is_terminal(dev->stage)) {
         return;
     }

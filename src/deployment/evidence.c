@@ -34,7 +34,8 @@ static struct reception_counts counts_at(const struct deployment *d, const struc
 static bool is_among_loramac(const struct deployment *d, const struct device *dev)
 {
     return d->last_count >= COMPANY_MIN && d->last_count >= COMPANY_RATIO * d->company_count &&
-           (dev->flags & DEVICE_SHOWS_COUNT) == 0 && d->transmission.repeat_count == 1;
+           (dev->flags & (DEVICE_SHOWS_COUNT | DEVICE_COUNTS_NAIVELY)) == 0 &&
+           !has_said_incomplete(d, dev) && d->transmission.repeat_count == 1;
 }
 
 struct reception reception_of(const struct deployment *d, const struct device *dev)
@@ -60,7 +61,7 @@ unsigned proof_number(const struct deployment *d, const struct device *dev)
     loss = uncoded > loss ? uncoded : loss; /* an LBM that has recovered none yet */
     double most = reception_loss_most(&counts, d->chosen_count > 0);
     loss = most > loss ? most : loss;
-    return dev->same_since + reception_proof_frames(loss);
+    return dev->there_since + reception_proof_frames(loss);
 }
 
 /* Whether so many others count truly, and hardly any is in doubt, that this one will, too. */
@@ -226,16 +227,19 @@ static void take_loss_and_counts(struct deployment *d, struct device *dev,
 }
 
 void take_counts(struct deployment *d, struct device *dev,
-                 const struct frag_session_status_ans *ans, unsigned counted_at)
+                 const struct frag_session_status_ans *ans, unsigned counted_at, bool was_there)
 {
     unsigned count = d->params.fragment_count;
 
     if ((dev->flags & DEVICE_HAS_STATUS) == 0 || dev->received_count != ans->received_count) {
         dev->same_since = (uint16_t)(d->transmission.next_number - 1);
+        dev->there_since = dev->same_since;
+    } else if (!was_there && dev->there_since < counted_at) {
+        dev->there_since = (uint16_t)counted_at;
     }
     take_loss_and_counts(d, dev, ans, (uint16_t)counted_at);
     struct reception_counts now = counts_at(d, dev, counted_at);
-    if (reception_shows_last_number(&now)) {
+    if (counted_at >= count && reception_shows_last_number(&now)) {
         device_set_flag(d, dev, DEVICE_COUNTS_LAST, true);
     }
     if (status_shows_true_count(ans, count, counted_at, dev->same_since)) {

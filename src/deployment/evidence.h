@@ -21,9 +21,10 @@
 /* So many devices that have shown how they count are company for the others. */
 #define COMPANY_MIN 50
 
-/* Books an answer, counted when `counted_at` fragments were enqueued at least. */
+/* Books an answer, counted when `counted_at` fragments were enqueued at least. `was_there`: since
+ * its last answer none of its gateways was surely away all the time. */
 void take_counts(struct deployment *d, struct device *dev,
-                 const struct frag_session_status_ans *ans, unsigned counted_at);
+                 const struct frag_session_status_ans *ans, unsigned counted_at, bool was_there);
 
 /* How to read an answer, given when `sent` fragments were enqueued at most. */
 struct status_facts status_facts_of(const struct deployment *d, const struct device *dev,

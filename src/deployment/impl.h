@@ -10,6 +10,9 @@
 
 #define SLOWNESS_MAX 3 /* of struct transmission */
 
+/* Combinations of gateways that are told apart; more are taken for silence. */
+#define ANSWERED_FROM_MAX 32
+
 struct deployment {
     struct deployment_params params;
     struct transmission transmission;
@@ -22,6 +25,10 @@ struct deployment {
     uint32_t all_count;      /* ... and DEVICE_SHOWS_ALL */
     uint32_t naive_count;    /* devices with DEVICE_COUNTS_NAIVELY */
     uint32_t last_count;     /* devices with DEVICE_COUNTS_LAST */
+    /* The `gateways` of devices that answered the request to the group: not stored, who was silent
+     * may have been away if they are forgotten. */
+    uint16_t answered_from[ANSWERED_FROM_MAX];
+    unsigned answered_from_count;
     uint32_t heap_size;      /* devices with a deadline */
     uint32_t dirty_count;
     uint32_t note_first, note_count, note_capacity; /* a ring */
@@ -102,6 +109,8 @@ bool status_is_worth_more(struct deployment *d, struct device *dev);
 /* What a device that is RECEIVING says. */
 void status_on_answer(struct deployment *d, struct device *dev,
                       const struct frag_session_status_ans *ans, int64_t received_ms);
+/* A delivered device answers requests to the group all the same: its gateways are there. */
+void status_on_delivered(struct deployment *d, const struct device *dev, int64_t received_ms);
 
 /* pass.c: sessions after the first, and passes after the first */
 /* A further session for the frames that are planned; if none is allowed, the devices tell what they

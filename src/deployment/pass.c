@@ -154,6 +154,7 @@ static void take_into_pass(struct deployment *d, struct device *dev, int64_t beg
     dev->missing_count = 0;
     dev->counted_at = 0;
     dev->same_since = 0;
+    dev->there_since = 0;
     dev->owed_at = 0;
     dev->resync_count = 0;
     dev->alone_count = 0;

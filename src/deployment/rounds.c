@@ -25,6 +25,25 @@
 
 /* asking */
 
+/* Another device, which no gateway hears that this one is not heard by, was reached and heard. */
+static bool was_reachable(const struct deployment *d, const struct device *dev)
+{
+    for (unsigned i = 0; i < d->answered_from_count; i++) {
+        if ((d->answered_from[i] & ~dev->gateways) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_reachable(struct deployment *d, const struct device *dev)
+{
+    if (dev->gateways != 0 && !was_reachable(d, dev) &&
+        d->answered_from_count < ANSWERED_FROM_MAX) {
+        d->answered_from[d->answered_from_count++] = dev->gateways;
+    }
+}
+
 static void clear_answers(struct deployment *d)
 {
     for (uint32_t i = 0; i < d->params.device_count; i++) {
@@ -32,12 +51,13 @@ static void clear_answers(struct deployment *d)
         if (dev->stage == DEVICE_RECEIVING && d->transmission.asked_number > 0 &&
             (dev->flags & DEVICE_ANSWERED) == 0) {
             device_set_flag(d, dev, DEVICE_OWES, true);
-            if (dev->owed_at > d->transmission.asked_number) {
-                dev->owed_at = d->transmission.asked_number;
-            }
+            uint16_t asked_at = was_reachable(d, dev) ? d->transmission.asked_number : 0;
+            dev->owed_at = dev->owed_at < asked_at ? dev->owed_at : asked_at;
+            device_touch(d, dev);
         }
         device_set_flag(d, dev, DEVICE_ANSWERED | DEVICE_SPOKE, false);
     }
+    d->answered_from_count = 0;
 }
 
 static void ask_one_by_one(struct deployment *d)
@@ -358,7 +378,6 @@ static void owes_nothing(struct deployment *d, struct device *dev)
 {
     device_set_flag(d, dev, DEVICE_ANSWERED, true);
     device_set_flag(d, dev, DEVICE_OWES, false);
-    dev->owed_at = OWES_NOTHING;
 }
 
 /* An answer to a request to the group, or one that came by itself. */
@@ -367,6 +386,7 @@ static void on_group_answer(struct deployment *d, struct device *dev)
     bool has_owed = (dev->flags & DEVICE_OWES) != 0;
 
     dev->alone_count = 0;
+    dev->owed_at = OWES_NOTHING;
     owes_nothing(d, dev);
     if (!has_owed) {
         raise_last_number(d, dev);
@@ -424,6 +444,23 @@ static bool is_listening_to_answers(const struct transmission *t)
     return t->state == TRANSMISSION_STATUS || t->state == TRANSMISSION_TRANSMIT;
 }
 
+/* Of the latest request to the group, unless the device is slow. */
+static bool is_to_the_group(const struct deployment *d, int64_t received_ms)
+{
+    const struct transmission *t = &d->transmission;
+
+    return t->has_status_request && !t->is_unicast_status &&
+           received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
+}
+
+void status_on_delivered(struct deployment *d, const struct device *dev, int64_t received_ms)
+{
+    if (is_listening_to_answers(&d->transmission) && is_to_the_group(d, received_ms) &&
+        (dev->flags & DEVICE_OWES) == 0) {
+        note_reachable(d, dev);
+    }
+}
+
 void status_on_answer(struct deployment *d, struct device *dev,
                       const struct frag_session_status_ans *ans, int64_t received_ms)
 {
@@ -440,15 +477,19 @@ void status_on_answer(struct deployment *d, struct device *dev,
     bool is_same = is_same_count && dev->missing_count == ans->missing_count;
     /*
      * Only an answer to a request to the group shows that the device hears the group now, and only
-     * then does a count that stayed mean that it drops what it hears. A slow device may answer the
-     * first request that it was silent to.
+     * then does a count that stayed mean that it drops what it hears. Who was silent to a request
+     * may answer that one now; and if nobody answered it from there, all of its gateways may have
+     * been away, and no fragment since its last answer was on air for it.
      */
-    bool is_to_group = t->has_status_request && !t->is_unicast_status &&
-                       received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
+    bool is_to_group = is_to_the_group(d, received_ms);
+    bool was_there = is_to_group && dev->owed_at != 0;
     unsigned asked_at = dev->owed_at < t->asked_number ? dev->owed_at : t->asked_number;
-    bool is_frozen = is_to_group && is_same_count && asked_at >= proof_number(d, dev);
+    bool is_frozen = was_there && is_same_count && asked_at >= proof_number(d, dev);
     struct status_facts facts = status_facts_of(d, dev, sent, is_frozen);
 
+    if (is_to_group && (dev->flags & DEVICE_OWES) == 0) {
+        note_reachable(d, dev);
+    }
     switch (status_read(ans, &facts)) {
     case STATUS_COMPLETE:
         show_counts(dev, ans);
@@ -470,7 +511,7 @@ void status_on_answer(struct deployment *d, struct device *dev,
     if (!is_to_group && !t->is_unicast_status) {
         return; /* of an older request, while fragments flow: what it counted is not known */
     }
-    take_counts(d, dev, ans, is_to_group ? t->asked_number : sent);
+    take_counts(d, dev, ans, is_to_group ? t->asked_number : sent, was_there);
     if (t->is_unicast_status) {
         on_single_answer(d, dev, had_status && !is_same_count, is_same);
     } else {

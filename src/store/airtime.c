@@ -77,11 +77,13 @@ void store_neighbours(struct store *store, const struct uuid *deployment_id, sto
     store_ask_json(
         store->reader,
         "SELECT coalesce(json_agg(json_build_object('deployment_id', d.id, 'name', d.name, "
-        "'frequency_hz', (d.params->>'frequency_hz')::bigint, 'duty_used', d.plan->'duty_used', "
-        "'gateways', coalesce((SELECT json_agg(left(g, 16)) FROM unnest(string_to_array(t.gateways, ',')) g "
-        "WHERE g LIKE '%*'), (d.wish->'gateways')::json, '[]')) ORDER BY d.created_at), '[]') FROM "
-        "deployment d JOIN transmission t ON t.deployment_id = d.id WHERE d.state = 'running' AND "
-        "d.id <> $1",
+        "'frequency_hz', (d.params->>'frequency_hz')::bigint, 'margin_ms', "
+        "(d.params->>'margin_ms')::bigint, 'duty_used', d.plan->'duty_used', 'gap_ms', "
+        "d.plan->'gap_ms', 'gateway_count', d.plan->'gateway_count', 'gateways', coalesce("
+        "(SELECT json_agg(left(g, 16)) FROM unnest(string_to_array(t.gateways, ',')) g "
+        "WHERE g LIKE '%*'), (d.wish->'gateways')::json, (d.plan->'coverage'->'gateways')::json, "
+        "'[]')) ORDER BY d.created_at), '[]') FROM deployment d JOIN transmission t ON "
+        "t.deployment_id = d.id WHERE d.state = 'running' AND d.id <> $1",
         1, params, ERR_MISSING, done, arg);
 }
 

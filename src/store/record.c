@@ -34,6 +34,7 @@ const struct field device_fields[] = {
     DEVICE(uplink_interval_s, FIELD_U32),
     DEVICE(counted_at, FIELD_U16),
     DEVICE(same_since, FIELD_U16),
+    DEVICE(there_since, FIELD_U16),
     DEVICE(owed_at, FIELD_U16),
     DEVICE(received_count, FIELD_U16),
     DEVICE(gateways, FIELD_U16),

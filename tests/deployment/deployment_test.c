@@ -329,14 +329,15 @@ struct outcome {
     unsigned last_number; /* what is planned */
 };
 
-/* What follows when the last of the devices answers so, asked after fragment `asked`. */
-static struct outcome answered(const struct deployment_params *p, struct device *devices,
-                               uint16_t asked, const uint8_t answer[5])
+/* The group was asked after fragment `asked`, and the last of the devices answers so. The caller
+ * frees what it gets. */
+static struct deployment *answer_of_last(const struct deployment_params *p, struct device *devices,
+                                         uint16_t asked, const uint8_t answer[5])
 {
     uint32_t last = p->device_count - 1;
     void *memory = malloc(deployment_size(p->device_count));
     struct deployment_actions actions;
-    struct deployment *d;
+    struct deployment *d = NULL;
     struct transmission t = {
         .state = TRANSMISSION_STATUS,
         .group_id = {{1}},
@@ -369,9 +370,19 @@ static struct outcome answered(const struct deployment_params *p, struct device 
     }
     assert_int_equal(deployment_restore(memory, p, &t, devices, &d), ERR_OK);
     deployment_step(d, &event, &actions);
-    struct outcome outcome = {(enum device_stage)deployment_get_device(d, last)->stage,
-                              deployment_get_transmission(d)->last_number};
-    free(memory);
+    assert_ptr_equal(d, memory);
+    return d;
+}
+
+static struct outcome answered(const struct deployment_params *p, struct device *devices,
+                               uint16_t asked, const uint8_t answer[5])
+{
+    struct deployment *d = answer_of_last(p, devices, asked, answer);
+    struct outcome outcome = {
+        (enum device_stage)deployment_get_device(d, p->device_count - 1)->stage,
+        deployment_get_transmission(d)->last_number};
+
+    free(d);
     return outcome;
 }
 
@@ -397,30 +408,70 @@ static void company_is_believed_unless_only_own_evidence_is_wanted(void **state)
     assert_int_equal(stage_in_company(true), DEVICE_RECEIVING);
 }
 
-/* A LoRaMac-node says once more, after fragment 140, what it said after 112, while ... */
-static enum device_stage stage_of_same_count(uint16_t owed_at)
+/* 110 received, ten missing, after 112 fragments. */
+static struct device loramac_node(uint16_t there_since, uint16_t owed_at)
 {
-    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x0A, 0x00}; /* 110 received, ten missing */
-    struct deployment_params p = test_params(1);
-    struct device device = {
-        .flags = DEVICE_HAS_STATUS | (owed_at != OWES_NOTHING ? DEVICE_OWES : 0),
+    return (struct device){
+        .flags = (uint16_t)(DEVICE_HAS_STATUS | (owed_at != OWES_NOTHING ? DEVICE_OWES : 0)),
         .received_count = 110,
         .missing_count = 10,
         .counted_at = 112,
         .same_since = 112,
+        .there_since = there_since,
         .owed_at = owed_at,
+        .gateways = 1,
     };
+}
+
+/* It says the same once more after fragment 140. */
+static enum device_stage stage_of_same_count(uint16_t there_since, uint16_t owed_at)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x0A, 0x00};
+    struct deployment_params p = test_params(1);
+    struct device device = loramac_node(there_since, owed_at);
 
     return answered(&p, &device, 140, answer).stage;
 }
 
-static void who_was_silent_may_answer_the_first_request_that_it_owes(void **state)
+static void what_was_sent_while_it_may_have_been_away_proves_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(stage_of_same_count(OWES_NOTHING), DEVICE_DELIVERED);
-    assert_int_equal(stage_of_same_count(130), DEVICE_DELIVERED);
-    assert_int_equal(stage_of_same_count(113), DEVICE_RECEIVING); /* too early to prove anything */
-    assert_int_equal(stage_of_same_count(0), DEVICE_RECEIVING);   /* or it was asked alone */
+    assert_int_equal(stage_of_same_count(112, OWES_NOTHING), DEVICE_DELIVERED);
+    assert_int_equal(stage_of_same_count(138, OWES_NOTHING), DEVICE_RECEIVING);
+    /* silent meanwhile, while others answered: the answer may be to that request */
+    assert_int_equal(stage_of_same_count(112, 130), DEVICE_DELIVERED);
+    assert_int_equal(stage_of_same_count(112, 113), DEVICE_RECEIVING);
+    assert_int_equal(stage_of_same_count(112, 0), DEVICE_RECEIVING);
+}
+
+/* The first device is silent to a request that the other one answers. */
+static uint16_t owed_after_silence(uint16_t gateways_of_other)
+{
+    static const uint8_t answer[] = {0x01, 0x6E, 0x00, 0x00, 0x00};
+    const struct deployment_params p = test_params(2);
+    struct device devices[] = {
+        loramac_node(112, OWES_NOTHING),
+        {.flags = DEVICE_COUNTS_TRULY, .gateways = gateways_of_other},
+    };
+    struct deployment *d = answer_of_last(&p, devices, 140, answer);
+    struct deployment_event event = {.kind = DEPLOYMENT_EVENT_TIMER, .now_ms = 2000000};
+    struct deployment_actions actions;
+
+    assert_int_equal(deployment_get_device(d, 1)->stage, DEVICE_DELIVERED);
+    deployment_step(d, &event, &actions);
+    assert_int_equal(deployment_get_transmission(d)->round, 2);
+    uint16_t owed_at = deployment_get_device(d, 0)->owed_at;
+    free(d);
+    return owed_at;
+}
+
+static void who_is_silent_where_others_answer_was_in_reach(void **state)
+{
+    (void)state;
+    assert_int_equal(owed_after_silence(1), 140);
+    assert_int_equal(owed_after_silence(2), 0); /* behind another gateway */
+    assert_int_equal(owed_after_silence(3), 0); /* perhaps through the other one */
+    assert_int_equal(owed_after_silence(0), 0); /* nobody knows */
 }
 
 /* The last of 60 devices, heard for the first time after 160 fragments, says 110 received and ten
@@ -715,7 +766,8 @@ int main(void)
         cmocka_unit_test(a_transmission_is_taken_over_with_a_group_of_its_own),
         cmocka_unit_test(who_is_not_covered_is_told),
         cmocka_unit_test(company_is_believed_unless_only_own_evidence_is_wanted),
-        cmocka_unit_test(who_was_silent_may_answer_the_first_request_that_it_owes),
+        cmocka_unit_test(what_was_sent_while_it_may_have_been_away_proves_nothing),
+        cmocka_unit_test(who_is_silent_where_others_answer_was_in_reach),
         cmocka_unit_test(among_loramac_nodes_nobody_counts_down),
         cmocka_unit_test(in_large_blocks_none_missing_may_mean_256),
         cmocka_unit_test(a_failed_take_over_is_not_forgotten_for_the_next),

@@ -27,7 +27,7 @@ class Airtime(EndToEnd):
         self.assertEqual(plan["sharing"], [{"deployment_id": deployments[0], "name": self.show(deployments[0])["name"],
                                             "gateways": self.rig.world["gateways"]}])
         self.assertEqual([w["detail"][-37:] for w in plan["warnings"] if w["field"] == "gateways"],
-                         ["allowed: it takes longer than planned"])
+                         ["it takes 2.00 times as long as planned"[-37:]])
         self.assertIn("they take turns", self.rig.ctl("plan", deployments[1]).stdout)
         self.rig.ctl("deployment", "start", deployments[1])
         ended = [self.wait_for_end(d) for d in deployments]

@@ -1093,16 +1093,27 @@ static void neighbours_are_what_runs(void **state)
     start(10, 20);
     assert_int_equal(done_err, ERR_OK);
     database_run("UPDATE fuotad.deployment SET wish = '{\"gateways\": [\"000000000000000c\"]}', "
-                 "plan = '{\"duty_used\": 0.02}' WHERE state = 'running'");
+                 "plan = '{\"duty_used\": 0.02, \"gap_ms\": 15000, \"gateway_count\": 3}' WHERE state = 'running'");
     EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
     expect_json("[{\"deployment_id\":\"" ID_10 "\",\"name\":\"d'1\",\"frequency_hz\":869525000,"
-                "\"duty_used\":0.02,\"gateways\":[\"000000000000000c\"]}]");
+                "\"margin_ms\":1000,\"duty_used\":0.02,\"gap_ms\":15000,\"gateway_count\":3,"
+                "\"gateways\":[\"000000000000000c\"]}]");
+    /* where it named none, as its plan has it */
+    database_run("UPDATE fuotad.deployment SET wish = '{}', plan = '{\"coverage\": {\"gateways\": "
+                 "[\"000000000000000e\"]}}' WHERE state = 'running'");
+    EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
+    expect_json("[{\"deployment_id\":\"" ID_10 "\",\"name\":\"d'1\",\"frequency_hz\":869525000,"
+                "\"margin_ms\":1000,\"duty_used\":null,\"gap_ms\":null,\"gateway_count\":null,"
+                "\"gateways\":[\"000000000000000e\"]}]");
+    database_run("UPDATE fuotad.deployment SET plan = '{\"duty_used\": 0.02, \"gap_ms\": 15000, "
+                 "\"gateway_count\": 3}' WHERE state = 'running'");
     /* from then on those of the group */
     database_run("UPDATE fuotad.transmission SET gateways = "
                  "'000000000000000a*,000000000000000b,000000000000000d*'");
     EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
     expect_json("[{\"deployment_id\":\"" ID_10 "\",\"name\":\"d'1\",\"frequency_hz\":869525000,"
-                "\"duty_used\":0.02,\"gateways\":[\"000000000000000a\",\"000000000000000d\"]}]");
+                "\"margin_ms\":1000,\"duty_used\":0.02,\"gap_ms\":15000,\"gateway_count\":3,"
+                "\"gateways\":[\"000000000000000a\",\"000000000000000d\"]}]");
     /* not of itself */
     id = id_of(id_text(10));
     EXPECT(ERR_OK, store_neighbours(store, &id, on_json, NULL));
