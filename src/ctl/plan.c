@@ -93,9 +93,10 @@ static void print_sharing(const cJSON *sharing)
 
     cJSON_ArrayForEach(entry, sharing)
     {
-        printf("sharing    %d of the gateways with the deployment %s, which runs: they take turns\n",
-               cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(entry, "gateways")),
-               json_cell(entry, "name"));
+        printf(
+            "sharing    %d of the gateways with the deployment %s, which runs: they take turns\n",
+            cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(entry, "gateways")),
+            json_cell(entry, "name"));
     }
 }
 

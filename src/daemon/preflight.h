@@ -30,7 +30,7 @@ struct preflight {
     bool is_given_up; /* the network server does not answer */
     uint64_t *online; /* gateways */
     size_t online_count;
-    cJSON *heard; /* which gateways heard the devices (store_coverage()); NULL: not known */
+    cJSON *heard;      /* which gateways heard the devices (store_coverage()); NULL: not known */
     cJSON *neighbours; /* who else sends (store_neighbours()); NULL: not known */
     struct coverage coverage;
     bool has_coverage;

@@ -26,8 +26,8 @@
 /* LoRaMac-node refuses a group while its transmitter is busy. */
 #define GROUP_RETRY_MS 5000
 
-/* AppTimeAns is lost as other commands are, and nobody says so; ChirpStack's moves a clock by 2^31 s
- * at most, so that one which is further ahead needs two. */
+/* AppTimeAns is lost as other commands are, and nobody says so; ChirpStack's moves a clock by 2^31
+ * s at most, so that one which is further ahead needs two. */
 static unsigned resyncs_max(const struct deployment *d)
 {
     return d->params.attempts_max > RESYNCS_MIN ? d->params.attempts_max : RESYNCS_MIN;

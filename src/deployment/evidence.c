@@ -25,8 +25,7 @@ static struct reception_counts counts_at(const struct deployment *d, const struc
         .missing = dev->missing_count,
         .is_repeated = d->transmission.repeat_count > 1,
         .coded_loss = recent_loss(dev),
-        .counts_last =
-            (dev->flags & DEVICE_COUNTS_LAST) != 0 && d->transmission.repeat_count == 1,
+        .counts_last = (dev->flags & DEVICE_COUNTS_LAST) != 0 && d->transmission.repeat_count == 1,
     };
 }
 

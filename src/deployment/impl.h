@@ -29,7 +29,7 @@ struct deployment {
      * may have been away if they are forgotten. */
     uint16_t answered_from[ANSWERED_FROM_MAX];
     unsigned answered_from_count;
-    uint32_t heap_size;      /* devices with a deadline */
+    uint32_t heap_size; /* devices with a deadline */
     uint32_t dirty_count;
     uint32_t note_first, note_count, note_capacity; /* a ring */
     struct device *devices;

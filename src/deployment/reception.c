@@ -70,8 +70,8 @@ bool reception_shows_last_number(const struct reception_counts *c)
     return !c->is_repeated && c->received + c->missing > c->number_end;
 }
 
-/* Of so many coded fragments, hardly any device (one in a thousand) has heard more which lost `lost`
- * of the M uncoded ones. */
+/* Of so many coded fragments, hardly any device (one in a thousand) has heard more which lost
+ * `lost` of the M uncoded ones. */
 static double heard_most(const struct reception_counts *c, unsigned coded, unsigned lost)
 {
     double loss = (double)lost / c->fragment_count;
@@ -126,7 +126,8 @@ struct reception reception_estimate(const struct reception_counts *c)
     }
     /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
      * ago: whether its count moves will tell. */
-    bool counts_numbers = c->received > c->sent + RECEPTION_ON_ITS_WAY; /* of fragments that were skipped */
+    bool counts_numbers =
+        c->received > c->sent + RECEPTION_ON_ITS_WAY; /* of fragments that were skipped */
     if (c->received >= c->fragment_count + SURPLUS) {
         r.rows = counts_numbers && c->missing > 0 ? 1 : 0;
         return r;

@@ -47,9 +47,8 @@ static struct need need_of(const cJSON *neighbour, const struct deployment_param
     region_band_name(params->region, frequency <= UINT32_MAX ? (uint32_t)frequency : 0, other);
     return (struct need){
         .duty = strcmp(own, other) == 0 ? number_of(neighbour, "duty_used") : 0,
-        .busy =
-            busy_of(number_of(neighbour, "gateway_count"), number_of(neighbour, "margin_ms"),
-                    number_of(neighbour, "gap_ms")),
+        .busy = busy_of(number_of(neighbour, "gateway_count"), number_of(neighbour, "margin_ms"),
+                        number_of(neighbour, "gap_ms")),
     };
 }
 
@@ -73,7 +72,8 @@ static cJSON *share(const cJSON *neighbour, const struct deployment_params *para
     return shared;
 }
 
-/* How many times as long it takes beside the neighbours, through the gateway that has most of them. */
+/* How many times as long it takes beside the neighbours, through the gateway that has most of them.
+ */
 static double slowdown(const cJSON *plan, const struct deployment_params *params,
                        const struct need *needs, size_t count)
 {

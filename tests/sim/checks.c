@@ -119,8 +119,7 @@ static bool may_go_back(const struct sim *sim, uint32_t i, const struct deployme
     unsigned attempts = sim->params.attempts_max;
     unsigned resyncs_max = attempts > RESYNCS_MIN ? attempts : RESYNCS_MIN;
     bool is_resync = (to->stage == DEVICE_CLOCK || to->stage == DEVICE_GROUP) &&
-                     to->resync_count == from->resync_count + 1 &&
-                     to->resync_count <= resyncs_max;
+                     to->resync_count == from->resync_count + 1 && to->resync_count <= resyncs_max;
     bool is_after_clock = from->stage == DEVICE_CLOCK &&
                           (to->stage == DEVICE_SESSION || to->stage == DEVICE_RECEIVING);
     bool is_left_out = from->stage == DEVICE_SESSION && to->stage == DEVICE_FRAGMENTATION &&

@@ -1,4 +1,5 @@
-/* sharing_test.c - who else sends through the gateways of a plan, and whether the duty cycle suffices for all. */
+/* sharing_test.c - who else sends through the gateways of a plan, and whether the duty cycle
+ * suffices for all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@
 #define B         "\"b000000000000002\""
 #define C         "\"c000000000000003\""
 
-/* pumps and meters send in the sub-band of 10 %, valves in another one; doors send through none of ours. */
+/* pumps and meters send in the sub-band of 10 %, valves in another one; doors send through none of
+ * ours. */
 static const char running[] =
     "[{\"deployment_id\":\"p\",\"name\":\"pumps\",\"frequency_hz\":869525000,\"duty_used\":0.03,"
     "\"gateways\":[" A "," B "]},"
@@ -70,8 +72,8 @@ static void who_sends_through_the_same_gateways_is_named(void **state)
 {
     (void)state;
     expect(running, 0.03, 2, "[" PUMPS "," VALVES "," METERS "]", NULL); /* B: exactly 8 % */
-    expect(running, 0.03, 1, "[{\"deployment_id\":\"p\",\"name\":\"pumps\",\"gateways\":[" A "]}," VALVES "]",
-           NULL);
+    expect(running, 0.03, 1,
+           "[{\"deployment_id\":\"p\",\"name\":\"pumps\",\"gateways\":[" A "]}," VALVES "]", NULL);
     expect(running, 0.03, 0, "[]", NULL);
     expect("[]", 0.08, 2, "[]", NULL);
     expect(NULL, 0.08, 2, "[]", NULL); /* not known */
@@ -86,12 +88,14 @@ static void what_the_duty_cycle_does_not_suffice_for_is_told(void **state)
     expect(running, 0.05, 1, "[{\"deployment_id\":\"p\"", NULL);
 }
 
-/* Each frame takes its gateways for gateways x margin, whatever the sub-band: 75 % of the time here. */
+/* Each frame takes its gateways for gateways x margin, whatever the sub-band: 75 % of the time
+ * here. */
 static void what_the_gateways_do_not_suffice_for_is_told(void **state)
 {
-    static const char slow[] = "[{\"deployment_id\":\"v\",\"name\":\"valves\",\"frequency_hz\":868100000,"
-                               "\"duty_used\":0.001,\"gateway_count\":3,\"margin_ms\":5000,\"gap_ms\":%s,"
-                               "\"gateways\":[" A "]}]";
+    static const char slow[] =
+        "[{\"deployment_id\":\"v\",\"name\":\"valves\",\"frequency_hz\":868100000,"
+        "\"duty_used\":0.001,\"gateway_count\":3,\"margin_ms\":5000,\"gap_ms\":%s,"
+        "\"gateways\":[" A "]}]";
     char text[300];
 
     (void)state;
@@ -107,7 +111,8 @@ static void what_cannot_be_read_is_passed_over(void **state)
     expect("[{},{\"deployment_id\":1,\"name\":\"x\",\"gateways\":[" A "]},"
            "{\"deployment_id\":\"y\",\"gateways\":[" A "]},[],3,null,"
            "{\"deployment_id\":\"z\",\"name\":\"z\",\"gateways\":[7]},"
-           "{\"deployment_id\":\"g\",\"name\":\"g\",\"frequency_hz\":-1,\"duty_used\":null,\"gateways\":[" A "]}]",
+           "{\"deployment_id\":\"g\",\"name\":\"g\",\"frequency_hz\":-1,\"duty_used\":null,"
+           "\"gateways\":[" A "]}]",
            0.08, 2, "[{\"deployment_id\":\"g\",\"name\":\"g\",\"gateways\":[" A "]}]", NULL);
 }
 
