@@ -122,8 +122,10 @@ static bool may_go_back(const struct sim *sim, uint32_t i, const struct deployme
                      to->resync_count == from->resync_count + 1 && to->resync_count <= resyncs_max;
     bool is_after_clock = from->stage == DEVICE_CLOCK &&
                           (to->stage == DEVICE_SESSION || to->stage == DEVICE_RECEIVING);
-    bool is_left_out = from->stage == DEVICE_SESSION && to->stage == DEVICE_FRAGMENTATION &&
-                       to->resync_count > 0 && (to->flags & DEVICE_HAS_FRAGMENTATION) == 0;
+    /* Asked together with the group, the session comes first; a late answer may end stage clock. */
+    bool is_left_out = (from->stage == DEVICE_SESSION || from->stage == DEVICE_CLOCK) &&
+                       to->stage == DEVICE_FRAGMENTATION && to->resync_count > 0 &&
+                       (to->flags & DEVICE_HAS_FRAGMENTATION) == 0;
     bool is_join = event->kind == DEPLOYMENT_EVENT_JOIN && event->device_index == i;
     bool is_moved = sim->watch.before.session_time_ms != t->session_time_ms;
 
