@@ -293,6 +293,21 @@ static void advance(struct deployment *d, struct device *dev)
     }
 }
 
+static void on_delivered(struct deployment *d, struct device *dev,
+                         const struct deployment_event *event)
+{
+    struct fragmentation_ans ans;
+    struct reader r;
+
+    reader_init(&r, event->u.uplink.data, event->u.uplink.data_size);
+    if (fragmentation_ans_decode_v1(&r, &ans) == ERR_OK &&
+        ans.kind == FRAGMENTATION_SESSION_STATUS_ANS) {
+        gateways_learn(d, dev, event->u.uplink.gateways, event->u.uplink.gateway_count);
+        device_touch(d, dev);
+        status_on_delivered(d, dev, &ans.u.session_status, event->u.uplink.received_ms);
+    }
+}
+
 void device_on_uplink(struct deployment *d, struct device *dev,
                       const struct deployment_event *event)
 {
@@ -300,7 +315,7 @@ void device_on_uplink(struct deployment *d, struct device *dev,
     struct reader r;
 
     if (dev->stage == DEVICE_DELIVERED && event->u.uplink.f_port == p->port_fragmentation) {
-        status_on_delivered(d, dev, event->u.uplink.received_ms);
+        on_delivered(d, dev, event);
     }
     if (device_stage_is_terminal(dev->stage)) {
         return;

@@ -352,6 +352,7 @@ enum err deployment_restore(void *memory, const struct deployment_params *params
         return ERR_FORMAT;
     }
     d->transmission = *transmission;
+    d->older_answers_ms = DEPLOYMENT_NEVER; /* forgotten */
     for (uint32_t i = 0; i < params->device_count; i++) {
         struct device *dev = &d->devices[i];
         *dev = devices[i];

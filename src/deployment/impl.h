@@ -27,6 +27,7 @@ struct deployment {
     uint32_t last_count;     /* devices with DEVICE_COUNTS_LAST */
     /* The `gateways` of devices that answered the request to the group: not stored, who was silent
      * may have been away if they are forgotten. */
+    int64_t older_answers_ms; /* until then answers may be to the request before; not stored */
     uint16_t answered_from[ANSWERED_FROM_MAX];
     unsigned answered_from_count;
     uint32_t heap_size; /* devices with a deadline */
@@ -109,8 +110,9 @@ bool status_is_worth_more(struct deployment *d, struct device *dev);
 /* What a device that is RECEIVING says. */
 void status_on_answer(struct deployment *d, struct device *dev,
                       const struct frag_session_status_ans *ans, int64_t received_ms);
-/* A delivered device answers requests to the group all the same: its gateways are there. */
-void status_on_delivered(struct deployment *d, const struct device *dev, int64_t received_ms);
+/* What a delivered device says, which answers requests to the group all the same. */
+void status_on_delivered(struct deployment *d, const struct device *dev,
+                         const struct frag_session_status_ans *ans, int64_t received_ms);
 
 /* pass.c: sessions after the first, and passes after the first */
 /* A further session for the frames that are planned; if none is allowed, the devices tell what they

@@ -136,6 +136,7 @@ enum transmission_state status_on_frame(struct deployment *d)
 
     t->has_status_request = true;
     t->asked_number = (uint16_t)(t->next_number - 1);
+    d->older_answers_ms = t->status_until_ms;
     t->status_until_ms = t->frame_emission_ms + deployment_status_wait_ms(&d->params);
     if (t->next_emission_ms < quiet_ms) {
         t->next_emission_ms = quiet_ms;
@@ -453,9 +454,12 @@ static bool is_to_the_group(const struct deployment *d, int64_t received_ms)
            received_ms >= t->status_until_ms - deployment_status_wait_ms(&d->params);
 }
 
-void status_on_delivered(struct deployment *d, const struct device *dev, int64_t received_ms)
+/* Nobody waits for delivered devices: they may still answer the request before. */
+void status_on_delivered(struct deployment *d, const struct device *dev,
+                         const struct frag_session_status_ans *ans, int64_t received_ms)
 {
-    if (is_listening_to_answers(&d->transmission) && is_to_the_group(d, received_ms) &&
+    if (ans->frag_index == d->params.frag_index && is_listening_to_answers(&d->transmission) &&
+        is_to_the_group(d, received_ms) && received_ms > d->older_answers_ms &&
         (dev->flags & DEVICE_OWES) == 0) {
         note_reachable(d, dev);
     }

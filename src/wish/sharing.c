@@ -83,11 +83,8 @@ static double slowdown(const cJSON *plan, const struct deployment_params *params
     double most = 1;
 
     for (size_t i = 0; i < count; i++) {
-        if (needs[i].duty == 0 && needs[i].busy == 0) {
-            continue;
-        }
-        double by_duty = (needs[i].duty + duty) / params->duty_cycle;
-        double by_turns = needs[i].busy + busy;
+        double by_duty = needs[i].duty > 0 ? (needs[i].duty + duty) / params->duty_cycle : 0;
+        double by_turns = needs[i].busy > 0 ? needs[i].busy + busy : 0;
         most = by_duty > most ? by_duty : most;
         most = by_turns > most ? by_turns : most;
     }
