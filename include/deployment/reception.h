@@ -48,6 +48,7 @@ struct reception reception_estimate(const struct reception_counts *counts);
  * The most that the device can have lost, 0 .. RECEPTION_LOSS_MAX, for `received` says little:
  * LoRaMac-node and LBM count numbers, also those that were skipped; and of what LoRaMac-node has
  * lost it says the low octet only. More than the half of a large block is not assumed.
+ * `skips_numbers`: not all coded fragments are sent. 0: the estimate stands.
  */
 double reception_loss_most(const struct reception_counts *counts, bool skips_numbers);
 

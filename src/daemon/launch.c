@@ -201,19 +201,20 @@ static void end(struct preflight *p, const cJSON *plan)
 /* What is known of the gateways: who hears the devices, who else sends. */
 static void add_gateways(struct preflight *p, cJSON *plan)
 {
-    const struct wish *wish = &p->wish;
+    const uint64_t *gateways = p->online; /* any of them may be chosen */
+    size_t count = p->online_count;
 
     if (p->has_coverage) {
         wish_add_coverage(plan, &p->coverage, engine_is_observed(p->daemon, &p->application_id));
     }
-    if (wish->gateway_count > 0) {
-        wish_add_sharing(plan, p->neighbours, &p->params, wish->gateways, wish->gateway_count);
+    if (p->wish.gateway_count > 0) {
+        gateways = p->wish.gateways;
+        count = p->wish.gateway_count;
     } else if (p->has_coverage && p->coverage.gateway_count > 0) {
-        wish_add_sharing(plan, p->neighbours, &p->params, p->coverage.gateways,
-                         p->coverage.gateway_count);
-    } else { /* any of them may be chosen */
-        wish_add_sharing(plan, p->neighbours, &p->params, p->online, p->online_count);
+        gateways = p->coverage.gateways;
+        count = p->coverage.gateway_count;
     }
+    wish_add_sharing(plan, p->neighbours, &p->params, gateways, count);
 }
 
 static void on_plan(void *arg, cJSON *plan)

@@ -20,14 +20,14 @@ struct deployment {
     uint16_t chosen[FEC_CHOICE_ROWS]; /* seed indices of the first coded fragments */
     unsigned chosen_count;            /* 0: all are sent */
     uint32_t stage_count[DEVICE_STAGE_COUNT];
-    uint32_t answered_count; /* RECEIVING devices with DEVICE_ANSWERED */
-    uint32_t company_count;  /* devices with DEVICE_SHOWS_COUNT */
-    uint32_t all_count;      /* ... and DEVICE_SHOWS_ALL */
-    uint32_t naive_count;    /* devices with DEVICE_COUNTS_NAIVELY */
-    uint32_t last_count;     /* devices with DEVICE_COUNTS_LAST */
+    uint32_t answered_count;  /* RECEIVING devices with DEVICE_ANSWERED */
+    uint32_t company_count;   /* devices with DEVICE_SHOWS_COUNT */
+    uint32_t all_count;       /* ... and DEVICE_SHOWS_ALL */
+    uint32_t naive_count;     /* devices with DEVICE_COUNTS_NAIVELY */
+    uint32_t last_count;      /* devices with DEVICE_COUNTS_LAST */
+    int64_t older_answers_ms; /* until then answers may be to the request before; not stored */
     /* The `gateways` of devices that answered the request to the group: not stored, who was silent
      * may have been away if they are forgotten. */
-    int64_t older_answers_ms; /* until then answers may be to the request before; not stored */
     uint16_t answered_from[ANSWERED_FROM_MAX];
     unsigned answered_from_count;
     uint32_t heap_size; /* devices with a deadline */

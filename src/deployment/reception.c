@@ -70,8 +70,14 @@ bool reception_shows_last_number(const struct reception_counts *c)
     return !c->is_repeated && c->received + c->missing > c->number_end;
 }
 
-/* Of so many coded fragments, hardly any device (one in a thousand) has heard more which lost
- * `lost` of the M uncoded ones. */
+/* Whether it is a LoRaMac-node, for all that is known. */
+static bool counts_numbers(const struct reception_counts *c)
+{
+    return c->counts_last || reception_shows_last_number(c);
+}
+
+/* Of `coded` coded fragments, as many as a device that lost `lost` of the M uncoded ones can have
+ * heard; one in a thousand heard more. */
 static double heard_most(const struct reception_counts *c, unsigned coded, unsigned lost)
 {
     double loss = (double)lost / c->fragment_count;
@@ -82,7 +88,7 @@ static double heard_most(const struct reception_counts *c, unsigned coded, unsig
 
 double reception_loss_most(const struct reception_counts *c, bool skips_numbers)
 {
-    if (c->counts_last || reception_shows_last_number(c)) {
+    if (counts_numbers(c)) {
         unsigned most = c->missing + STATUS_MISSING_END;
         return clamp_loss((double)(2 * most <= c->fragment_count ? most : c->missing) /
                           c->fragment_count);
@@ -106,7 +112,7 @@ double reception_loss_most(const struct reception_counts *c, bool skips_numbers)
 struct reception reception_estimate(const struct reception_counts *c)
 {
     assert(c->fragment_count > 0 && c->sent > 0);
-    if (c->counts_last || reception_shows_last_number(c)) {
+    if (counts_numbers(c)) {
         return read_last_and_lost(c);
     }
     unsigned behind = c->fragment_count > c->received ? c->fragment_count - c->received : 0;
@@ -126,10 +132,9 @@ struct reception reception_estimate(const struct reception_counts *c)
     }
     /* With so many beyond M it has solved the block, or it is a LoRaMac-node that was complete long
      * ago: whether its count moves will tell. */
-    bool counts_numbers =
-        c->received > c->sent + RECEPTION_ON_ITS_WAY; /* of fragments that were skipped */
+    bool counts_skipped = c->received > c->sent + RECEPTION_ON_ITS_WAY;
     if (c->received >= c->fragment_count + SURPLUS) {
-        r.rows = counts_numbers && c->missing > 0 ? 1 : 0;
+        r.rows = counts_skipped && c->missing > 0 ? 1 : 0;
         return r;
     }
     /* Counted down, MissingFrag says itself what is needed. */

@@ -375,7 +375,7 @@ enum transmission_state status_on_device(struct deployment *d)
     return !t->is_unicast_status && has_fragments(d) ? TRANSMISSION_TRANSMIT : TRANSMISSION_STATUS;
 }
 
-static void owes_nothing(struct deployment *d, struct device *dev)
+static void has_answered(struct deployment *d, struct device *dev)
 {
     device_set_flag(d, dev, DEVICE_ANSWERED, true);
     device_set_flag(d, dev, DEVICE_OWES, false);
@@ -388,7 +388,7 @@ static void on_group_answer(struct deployment *d, struct device *dev)
 
     dev->alone_count = 0;
     dev->owed_at = OWES_NOTHING;
-    owes_nothing(d, dev);
+    has_answered(d, dev);
     if (!has_owed) {
         raise_last_number(d, dev);
     }
@@ -411,7 +411,7 @@ static void on_single_answer(struct deployment *d, struct device *dev, bool has_
         dev->call = CALL_NONE;
         device_set_deadline(d, dev, DEPLOYMENT_NEVER);
         dev->alone_count++;
-        owes_nothing(d, dev);
+        has_answered(d, dev);
     } else if (dev->call == CALL_SENT) {
         dev->call = CALL_NONE;
         device_set_deadline(d, dev, d->now_ms);
